@@ -1,0 +1,23 @@
+# One library of all floors; the folders say who may include whom (docs/architecture.md), tests/unit/layering checks it.
+file(GLOB_RECURSE core_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cpp)
+set(device_sources)
+set(device_declarations "")
+set(device_calls "")
+foreach(device IN LISTS ISOBIT_DEVICES)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${device}/*.cpp)
+  list(APPEND device_sources ${sources})
+  string(APPEND device_declarations "namespace isobit::${device} { void register_device(); }\n")
+  string(APPEND device_calls "  isobit::${device}::register_device();\n")
+endforeach()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/builtin_devices.cpp.in ${CMAKE_CURRENT_BINARY_DIR}/builtin_devices.cpp @ONLY)
+
+add_library(isobit ${core_sources} ${device_sources} ${CMAKE_CURRENT_BINARY_DIR}/builtin_devices.cpp)
+add_library(isobit::isobit ALIAS isobit)
+target_include_directories(isobit
+  PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/core/include> $<INSTALL_INTERFACE:include>
+  PRIVATE ${PROJECT_SOURCE_DIR})
+target_compile_features(isobit PUBLIC cxx_std_20)
+target_link_libraries(isobit
+  PUBLIC fmt::fmt
+  PRIVATE $<BUILD_INTERFACE:isobit_options> Threads::Threads hwy ZLIB::ZLIB PNG::PNG JPEG::JPEG OpenSSL::Crypto
+          $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)

@@ -1,0 +1,23 @@
+# Flags that every target of the project is compiled with.
+#
+# The bit contract (docs/numerics.md) rests on the three floating-point flags: nothing may contract a product and a
+# sum on its own, and nothing may reassociate. They are PUBLIC-free: users' own code is not touched.
+add_library(isobit_options INTERFACE)
+target_compile_features(isobit_options INTERFACE cxx_std_20)
+target_compile_options(isobit_options INTERFACE -ffp-contract=off -fno-fast-math -fno-strict-aliasing)
+target_compile_options(isobit_options INTERFACE -Wall -Wextra -Wpedantic -Wno-unused-parameter)
+if(ISOBIT_WERROR)
+  target_compile_options(isobit_options INTERFACE -Werror)
+endif()
+if(ISOBIT_SANITIZE)
+  target_compile_options(isobit_options INTERFACE -fsanitize=${ISOBIT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(isobit_options INTERFACE -fsanitize=${ISOBIT_SANITIZE})
+endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(arm|armv[67].*)$")
+  message(FATAL_ERROR "isobit: 32-bit ARM is refused: its vector unit flushes subnormals (docs/numerics.md)")
+endif()
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+# A build path in a binary would make two identical builds differ.
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
