@@ -21,3 +21,8 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
 endif()
 # A build path in a binary would make two identical builds differ.
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+# Highway's targets: AVX-512, AVX2 and plain scalar code (one lane, no hardware fma), with every compiler. Its emulated
+# 128-bit target is left out because g++ before 12.3 miscompiles it, SSE because it would add nothing but build time.
+target_compile_definitions(isobit_options INTERFACE
+  "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4|HWY_AVX3_DL)" HWY_BROKEN_EMU128=1)

@@ -21,10 +21,14 @@ HOST_DEVICE constexpr To float_to_integer(From v) {
   // 2^digits is a power of two, exact in every floating type; the largest integer itself may not be.
   constexpr From kAbove =
       static_cast<From>(std::uint64_t{1} << (std::numeric_limits<To>::digits - 1)) * From{2};
+  // Written out, for device code may not call std::numeric_limits' functions.
+  constexpr To kMin =
+      std::is_signed_v<To> ? static_cast<To>(~std::uint64_t{0} << (sizeof(To) * 8 - 1)) : To{0};
+  constexpr To kMax = static_cast<To>(~kMin);
   if (!(v == v)) return To{0};
-  if (v >= kAbove) return std::numeric_limits<To>::max();
+  if (v >= kAbove) return kMax;
   if constexpr (std::is_signed_v<To>) {
-    if (v < -kAbove) return std::numeric_limits<To>::min();
+    if (v < -kAbove) return kMin;
   } else {
     if (v <= From{-1}) return To{0};
   }
