@@ -1,0 +1,22 @@
+// What can run the kernels of matrix products and convolutions, in order of preference. A fast algorithm goes
+// before "reference" as {"name", refuse function or nullptr, run function}; see cpu/algorithms.h.
+#include "cpu/algorithms.h"
+
+namespace isobit::cpu {
+
+void set_conv_algorithms(Algorithms& lists) {
+  lists.matmul.set({
+      {"reference", nullptr, reference::matmul},
+  });
+  lists.conv_forward.set({
+      {"reference", nullptr, reference::conv_forward},
+  });
+  lists.conv_backward_input.set({
+      {"reference", nullptr, reference::conv_backward_input},
+  });
+  lists.conv_backward_filter.set({
+      {"reference", nullptr, reference::conv_backward_filter},
+  });
+}
+
+}  // namespace isobit::cpu

@@ -1,0 +1,27 @@
+// The errors of algorithm lists and the look-up by a kernel's name.
+#include "cpu/runtime/algorithm.h"
+
+namespace isobit::cpu {
+
+void AlgorithmListBase::fail_unknown(std::string_view name) const {
+  fail("algorithm", "{} has no algorithm '{}', there are: {}", kernel_, name, fmt::join(names(), ", "));
+}
+
+void AlgorithmListBase::fail_refused(const char* name, const char* reason, const std::string& problem) const {
+  fail(kernel_, "the forced algorithm '{}' refuses {}: {}", name, problem, reason);
+}
+
+void AlgorithmListBase::fail_unserved(const std::string& problem) const {
+  fail(kernel_, "no algorithm serves {}, asked: {}", problem, fmt::join(names(), ", "));
+}
+
+AlgorithmListBase& AlgorithmRegistry::find(std::string_view kernel) const {
+  std::vector<std::string_view> known;
+  for (AlgorithmListBase* list : lists_) {
+    if (kernel == list->kernel()) return *list;
+    known.push_back(list->kernel());
+  }
+  fail("algorithm", "there is no kernel '{}', expected one of: {}", kernel, fmt::join(known, ", "));
+}
+
+}  // namespace isobit::cpu

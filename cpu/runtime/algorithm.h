@@ -1,0 +1,125 @@
+// The ordered list of algorithms of one kernel. An algorithm says why it cannot serve a problem, or serves
+// it; the first that accepts runs. Nothing falls through silently: the pick is traced (core/trace.h), a
+// forced algorithm that refuses is an error, and the parity tests force each in turn.
+#pragma once
+#include <isobit/error.h>
+
+#include <atomic>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/trace.h"
+#include "cpu/runtime/describe.h"
+
+namespace isobit::cpu {
+
+template <class... Args>
+struct Algorithm {
+  const char* name;
+  /// Null: serves everything. Else called before run; a null result accepts, any other is the reason.
+  const char* (*refuse)(Args...);
+  void (*run)(Args...);
+};
+
+/// What does not depend on a kernel's arguments.
+class AlgorithmListBase {
+ public:
+  explicit AlgorithmListBase(const char* kernel) : kernel_(kernel) {}
+  virtual ~AlgorithmListBase() = default;
+  AlgorithmListBase(const AlgorithmListBase&) = delete;
+  AlgorithmListBase& operator=(const AlgorithmListBase&) = delete;
+
+  const char* kernel() const { return kernel_; }
+  /// In order of preference.
+  virtual std::vector<std::string> names() const = 0;
+  /// From now on only `name` runs; "" gives the choice back. Throws Error that lists the names there are.
+  virtual void force(std::string_view name) = 0;
+
+ protected:
+  [[noreturn]] void fail_unknown(std::string_view name) const;
+  [[noreturn]] void fail_refused(const char* name, const char* reason, const std::string& problem) const;
+  [[noreturn]] void fail_unserved(const std::string& problem) const;
+
+ private:
+  const char* kernel_;
+};
+
+/// Every list of a device, by the kernel's name.
+class AlgorithmRegistry {
+ public:
+  void add(AlgorithmListBase* list) { lists_.push_back(list); }
+  /// Throws Error when there is no such kernel.
+  AlgorithmListBase& find(std::string_view kernel) const;
+  const std::vector<AlgorithmListBase*>& lists() const { return lists_; }
+
+ private:
+  std::vector<AlgorithmListBase*> lists_;
+};
+
+template <class Signature>
+class AlgorithmList;
+
+template <class... Args>
+class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
+ public:
+  using Entry = Algorithm<Args...>;
+
+  AlgorithmList(AlgorithmRegistry& registry, const char* kernel) : AlgorithmListBase(kernel) {
+    registry.add(this);
+  }
+
+  /// Replaces the entries; called once, before the first run.
+  void set(std::initializer_list<Entry> entries) { entries_ = entries; }
+
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const Entry& entry : entries_) names.emplace_back(entry.name);
+    return names;
+  }
+
+  void force(std::string_view name) override {
+    if (name.empty()) {
+      forced_.store(nullptr, std::memory_order_relaxed);
+      return;
+    }
+    for (const Entry& entry : entries_)
+      if (name == entry.name) {
+        forced_.store(&entry, std::memory_order_relaxed);
+        return;
+      }
+    fail_unknown(name);
+  }
+
+  /// Why `name` refuses the problem, null when it accepts. Throws Error when there is no such algorithm.
+  const char* reason(std::string_view name, Args... args) const {
+    for (const Entry& entry : entries_)
+      if (name == entry.name) return entry.refuse == nullptr ? nullptr : entry.refuse(args...);
+    fail_unknown(name);
+  }
+
+  void run(Args... args) const {
+    if (const Entry* forced = forced_.load(std::memory_order_relaxed)) [[unlikely]] {
+      if (forced->refuse != nullptr)
+        if (const char* reason = forced->refuse(args...))
+          fail_refused(forced->name, reason, describe_all(args...));
+      return run_entry(*forced, args...);
+    }
+    for (const Entry& entry : entries_)
+      if (entry.refuse == nullptr || entry.refuse(args...) == nullptr) return run_entry(entry, args...);
+    fail_unserved(describe_all(args...));
+  }
+
+ private:
+  void run_entry(const Entry& entry, Args... args) const {
+    if (trace::on()) [[unlikely]]
+      trace::record(kernel(), entry.name, describe_all(args...));
+    entry.run(args...);
+  }
+
+  std::vector<Entry> entries_;
+  std::atomic<const Entry*> forced_{nullptr};
+};
+
+}  // namespace isobit::cpu

@@ -1,0 +1,60 @@
+// Properties from /proc/cpuinfo and sysfs.
+#include "cpu/runtime/properties.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+#include "cpu/runtime/isa.h"
+#include "cpu/runtime/thread_pool.h"
+
+namespace isobit::cpu {
+namespace {
+
+std::string first_line(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+std::string processor_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("model name", 0) != 0) continue;
+    const auto colon = line.find(": ");
+    if (colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<DeviceProperty> properties() {
+  std::vector<DeviceProperty> list;
+  if (std::string name = processor_name(); !name.empty()) list.push_back({"processor", name});
+  std::string isas;
+  for (const Isa isa : available_isas()) isas += (isas.empty() ? "" : ", ") + std::string(isa_name(isa));
+  list.push_back({"instruction set", fmt::format("{} (of {})", isa_name(current_isa()), isas)});
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  list.push_back({"threads", fmt::format("{} of {} processors", thread_count(), processors)});
+  for (int i = 0; i < 8; ++i) {
+    const std::string base = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", i);
+    const std::string level = first_line(base + "level"), size = first_line(base + "size");
+    const std::string type = first_line(base + "type");
+    if (level.empty() || size.empty() || type == "Instruction") continue;
+    list.push_back(
+        {fmt::format("L{} cache", level), fmt::format("{} {}", size, type == "Data" ? "data" : "unified")});
+  }
+  const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
+  if (pages > 0 && page > 0) {
+    constexpr double kGiB = 1 << 30;
+    list.push_back(
+        {"memory", fmt::format("{:.1f} GiB", static_cast<double>(pages) * static_cast<double>(page) / kGiB)});
+  }
+  return list;
+}
+
+}  // namespace isobit::cpu

@@ -1,0 +1,115 @@
+// A thread's stack of chunks: objects lie in the chunk on top, or in a further one that is at least twice as
+// large. When the stack is empty again several chunks are given back in favour of one of their total size, so
+// that a repeated call settles in a single chunk.
+#include "cpu/runtime/scratch.h"
+
+#include <isobit/error.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+#include "cpu/runtime/poison.h"
+
+namespace isobit::cpu::detail {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kFirstChunk = std::size_t{64} << 10;
+constexpr std::size_t kKeptAtMost = std::size_t{64} << 20;
+
+struct Chunk {
+  std::byte* data = nullptr;
+  std::size_t size = 0, used = 0;
+};
+
+class Stack {
+ public:
+  Stack() = default;
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+  ~Stack() { free_from(0); }
+
+  void* take(std::size_t bytes, ScratchMark* mark) {
+    // Under the sanitizer a poisoned line lies between two objects.
+    const std::size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment + (kPoisons ? kAlignment : 0);
+    if (chunks_.empty()) add(std::max(size, next_size_));
+    *mark = {top_, chunks_[top_].used};
+    if (chunks_[top_].size - chunks_[top_].used < size) {
+      if (top_ + 1 < chunks_.size() && chunks_[top_ + 1].size < size) free_from(top_ + 1);
+      if (top_ + 1 == chunks_.size()) add(std::max(size, 2 * chunks_[top_].size));
+      ++top_;
+    }
+    Chunk& chunk = chunks_[top_];
+    std::byte* data = chunk.data + chunk.used;
+    chunk.used += size;
+    unpoison(data, bytes);
+    return data;
+  }
+
+  void give_back(const ScratchMark& mark) noexcept {
+    for (; top_ > mark.chunk; --top_) give_back_in(chunks_[top_], 0);
+    give_back_in(chunks_[top_], mark.used);
+    if (top_ != 0 || mark.used != 0) return;
+    const std::size_t total = held();
+    if (chunks_.size() == 1 && total <= kKeptAtMost) return;
+    free_from(0);
+    next_size_ = total <= kKeptAtMost ? total : kFirstChunk;
+  }
+
+  std::size_t held() const noexcept {
+    std::size_t sum = 0;
+    for (const Chunk& chunk : chunks_) sum += chunk.size;
+    return sum;
+  }
+
+ private:
+  static void give_back_in(Chunk& chunk, std::size_t used) noexcept {
+    poison(chunk.data + used, chunk.used - used);
+    chunk.used = used;
+  }
+
+  void add(std::size_t size) {
+    chunks_.reserve(chunks_.size() + 1);
+    void* data = std::aligned_alloc(kAlignment, size == 0 ? kAlignment : size);
+    if (data == nullptr)
+      throw OutOfMemory("scratch", fmt::format("{} bytes of working memory asked for, {} held by this thread",
+                                               size, held()));
+    poison(data, size);
+    chunks_.push_back({static_cast<std::byte*>(data), size, 0});
+  }
+
+  void free_from(std::size_t first) noexcept {
+    for (; chunks_.size() > first; chunks_.pop_back()) {
+      unpoison(chunks_.back().data, chunks_.back().size);
+      std::free(chunks_.back().data);
+    }
+    if (first == 0) top_ = 0;
+  }
+
+  std::vector<Chunk> chunks_;
+  std::size_t top_ = 0;
+  std::size_t next_size_ = kFirstChunk;
+};
+
+thread_local Stack stack;
+
+}  // namespace
+
+void* take_scratch(std::size_t bytes, ScratchMark* mark) {
+  return stack.take(bytes, mark);
+}
+
+void give_scratch_back(const ScratchMark& mark) noexcept {
+  stack.give_back(mark);
+}
+
+std::size_t scratch_held() noexcept {
+  return stack.held();
+}
+
+void fail_scratch(std::int64_t count, std::size_t size) {
+  fail("scratch", "{} elements of {} bytes are no size of working memory", count, size);
+}
+
+}  // namespace isobit::cpu::detail
