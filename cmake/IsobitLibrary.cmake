@@ -1,4 +1,4 @@
-# One library of all floors; the folders say who may include whom (docs/architecture.md), tests/unit/layering checks it.
+# One library of all floors; the folders say who may include whom (docs/architecture.md), scripts/check-layout checks it.
 file(GLOB_RECURSE core_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cpp)
 set(device_sources)
 set(device_declarations "")
@@ -19,5 +19,6 @@ target_include_directories(isobit
 target_compile_features(isobit PUBLIC cxx_std_20)
 target_link_libraries(isobit
   PUBLIC fmt::fmt
-  PRIVATE $<BUILD_INTERFACE:isobit_options> Threads::Threads hwy ZLIB::ZLIB PNG::PNG JPEG::JPEG OpenSSL::Crypto
+  PRIVATE $<BUILD_INTERFACE:isobit_options> Threads::Threads hwy::hwy ZLIB::ZLIB PNG::PNG JPEG::JPEG OpenSSL::Crypto
           $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+set_target_properties(isobit PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})

@@ -1,7 +1,7 @@
 # Flags that every target of the project is compiled with.
 #
 # The bit contract (docs/numerics.md) rests on the three floating-point flags: nothing may contract a product and a
-# sum on its own, and nothing may reassociate. They are PUBLIC-free: users' own code is not touched.
+# sum on its own, and nothing may reassociate. They stay private to the project: a user's own code is compiled as the user says.
 add_library(isobit_options INTERFACE)
 target_compile_features(isobit_options INTERFACE cxx_std_20)
 target_compile_options(isobit_options INTERFACE -ffp-contract=off -fno-fast-math -fno-strict-aliasing)
@@ -19,7 +19,7 @@ endif()
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
-# A build path in a binary would make two identical builds differ.
+# So that the static library may go into somebody's shared one.
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 # Highway's targets: AVX-512, AVX2 and plain scalar code (one lane, no hardware fma), with every compiler. Its emulated

@@ -1,0 +1,194 @@
+# shellcheck shell=bash
+# What the scripts of this folder share. Sourced, never run.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export ISOBIT_ROOT=$root
+
+if [[ -t 2 && -z ${NO_COLOR:-} ]]; then
+  bold=$'\e[1m' red=$'\e[31m' plain=$'\e[0m'
+else
+  bold='' red='' plain=''
+fi
+
+say() { printf '%s==>%s %s\n' "$bold" "$plain" "$*" >&2; }
+warn() { printf '%swarning:%s %s\n' "$bold" "$plain" "$*" >&2; }
+
+# die WHAT [NEXT...]: what went wrong, then what to do about it, a line each.
+die() {
+  printf '%serror:%s %s\n' "$red" "$plain" "$1" >&2
+  shift
+  local line
+  for line in "$@"; do printf '  %s\n' "$line" >&2; done
+  exit 1
+}
+
+# The comment at a script's head, from its second line on, is its --help.
+show_help() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"; }
+
+usage_error() {
+  printf '%s: %s\nTry: %s --help\n' "${0##*/}" "$1" "$0" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- packages
+
+# Debian 12's names. What the library, its program and its tests need; then the options of scripts/setup.
+# shellcheck disable=SC2034  # read by scripts/setup
+packages_base=(
+  g++ cmake ninja-build
+  libfmt-dev libhwy-dev zlib1g-dev libpng-dev libjpeg-dev libssl-dev nlohmann-json3-dev libcli11-dev
+  libgtest-dev libgmock-dev libmpfr-dev
+  dataset-fashion-mnist
+)
+# shellcheck disable=SC2034
+packages_fuzz=(clang libclang-rt-14-dev)
+# shellcheck disable=SC2034
+packages_lint=(clang-format clang-tidy shellcheck)
+# shellcheck disable=SC2034
+packages_fresh=(debootstrap)
+
+# Those of the named packages that are not installed, a line each.
+missing_packages() {
+  local installed
+  installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+    sed -n 's/^installed //p' | sort -u) || true
+  comm -13 <(printf '%s\n' "$installed") <(printf '%s\n' "$@" | sort -u)
+}
+
+as_root() {
+  if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi
+}
+
+# ---- building
+
+# Compilations at once: one a processor, as long as each has 1.5 GiB of the memory that is free for us.
+jobs() {
+  local processors memory limit
+  processors=$(nproc)
+  memory=$(awk '/^MemAvailable:/ {print int($2 / 1024)}' /proc/meminfo 2>/dev/null || echo 4096)
+  if [[ -r /sys/fs/cgroup/memory.max ]]; then
+    limit=$(</sys/fs/cgroup/memory.max)
+    if [[ $limit =~ ^[0-9]+$ ]] && ((limit / 1048576 < memory)); then memory=$((limit / 1048576)); fi
+  fi
+  local fit=$((memory / 1536))
+  if ((fit < 1)); then fit=1; fi
+  echo $((fit < processors ? fit : processors))
+}
+
+# configure_build DIR [CMAKE ARGUMENT...]: quiet unless it fails; nothing when DIR is configured the same already.
+configure_build() {
+  local dir=$1
+  shift
+  local -a arguments=("$@")
+  if has ccache; then
+    arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root}
+  fi
+  if has ld.lld; then
+    arguments+=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld -DCMAKE_SHARED_LINKER_FLAGS=-fuse-ld=lld)
+  fi
+  local stamp=$dir/configured-with log=$dir/configure.log
+  local key
+  key="$root ${arguments[*]} $(cksum <"$root/CMakePresets.json")"
+  if [[ -e $dir/build.ninja && -e $stamp && $(<"$stamp") == "$key" ]]; then return; fi
+  mkdir -p "$dir"
+  say "configuring ${dir#"$root"/}"
+  if ! (cd "$root" && cmake "${arguments[@]}") >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    die "cmake could not configure ${dir#"$root"/}" "The whole output: $log" \
+      "A package missing? scripts/setup installs all of them. A stale folder? rm -r '$dir' and try again."
+  fi
+  printf '%s' "$key" >"$stamp"
+}
+
+# ninja_build DIR [TARGET...]
+ninja_build() {
+  local dir=$1
+  shift
+  if has ccache; then export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root}; fi
+  export NINJA_STATUS='[%f/%t %es] '
+  ninja -C "$dir" -j "$(jobs)" "$@" >&2 ||
+    die "the build in ${dir#"$root"/} failed" "The first error is above." \
+      "Killed for lack of memory? Try: CMAKE_BUILD_PARALLEL_LEVEL=1 ninja -C '$dir' -j 1"
+}
+
+# ---- steps with a table of where the time went
+
+step_names=()
+step_seconds=()
+step_results=()
+passed=0
+failed=0
+
+# step NAME COMMAND...: runs it, times it, remembers how it ended; never stops the script. (Not to be called in a
+# condition: there the shell would ignore a command of a function that fails.) A line "PASSED FAILED" that the command
+# appends to the file $ISOBIT_COUNTS joins the total.
+step() {
+  local name=$1 start=$SECONDS status
+  shift
+  say "${bold}$name${plain}"
+  ISOBIT_COUNTS=$(mktemp)
+  export ISOBIT_COUNTS
+  set +e
+  (
+    set -euo pipefail
+    "$@"
+  )
+  status=$?
+  set -e
+  local p f
+  while read -r p f; do
+    passed=$((passed + p))
+    failed=$((failed + f))
+  done <"$ISOBIT_COUNTS"
+  rm -f "$ISOBIT_COUNTS"
+  unset ISOBIT_COUNTS
+  step_names+=("$name")
+  step_seconds+=($((SECONDS - start)))
+  if ((status == 0)); then
+    step_results+=(passed)
+    passed=$((passed + 1))
+  else
+    step_results+=("FAILED ($status)")
+    failed=$((failed + 1))
+    warn "$name failed with status $status"
+  fi
+}
+
+# The table, the total as the last line; the status of the whole.
+finish_steps() {
+  local i total=0
+  printf '\n%-44s %10s  %s\n' 'where the time went' 'm:ss' 'result'
+  for i in "${!step_names[@]}"; do
+    printf '%-44s %7d:%02d  %s\n' "${step_names[i]}" $((step_seconds[i] / 60)) $((step_seconds[i] % 60)) \
+      "${step_results[i]}"
+    total=$((total + step_seconds[i]))
+  done
+  printf '%-44s %7d:%02d\n\n' total $((total / 60)) $((total % 60))
+  printf '%d passed, %d failed\n' "$passed" "$failed"
+  ((failed == 0))
+}
+
+# run_ctest DIR [ARGUMENT...]: ctest, its counts added to the step's.
+run_ctest() {
+  local dir=$1 log status
+  shift
+  log=$dir/ctest.log
+  set +e
+  ctest --test-dir "$dir" --output-on-failure --no-tests=error --timeout "${ISOBIT_TEST_TIMEOUT:-900}" \
+    -j "$(jobs)" "$@" 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
+  set -e
+  sed -n 's/.*, \([0-9]*\) tests failed out of \([0-9]*\)$/\2 \1/p' "$log" | while read -r all bad; do
+    echo "$((all - bad)) $bad"
+  done >>"${ISOBIT_COUNTS:-/dev/null}"
+  return "$status"
+}
+
+# The tree's files, relative to its root: what git tracks, or all but build/ where there is no git.
+source_files() {
+  (cd "$root" && { git ls-files 2>/dev/null || find . -path ./build -prune -o -type f -printf '%P\n'; } | sort -u)
+}
