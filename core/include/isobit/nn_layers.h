@@ -1,0 +1,178 @@
+// The layers. All take and give channels last: images [n, h, w, c], features [n, c]. Input channels are
+// inferred when the network is built. Errors of wrong options come from the constructor, those of shapes from
+// build().
+#pragma once
+#include <isobit/nn_module.h>
+#include <isobit/ops.h>
+
+namespace isobit::nn {
+
+struct InputOptions {
+  double mean = 0, deviation = 1;  ///< the layer gives (x - mean) / deviation; {0, 255} brings u8 to [0, 1]
+};
+/// The raw pixel values: takes u8 (0..255) or floating samples of exactly this shape and gives the network's
+/// dtype. Throws Error naming both shapes when the data differs.
+class Input : public Layer {
+ public:
+  explicit Input(const Shape& sample, InputOptions options = {});
+};
+
+struct Conv2DOptions {
+  PerAxis stride = 1;
+  Padding padding = {};
+  PerAxis dilation = 1;
+  std::int64_t groups = 1;
+  bool bias = true;
+  Activate activation = Activate::none;  ///< applied after the bias; the bits of a ReLU layer afterwards
+  Init init = {};                        ///< of weight; kaiming_uniform() unless given
+  Init bias_init = {};                   ///< zeros() unless given
+};
+/// `filters` filters over a window of `kernel` x `kernel` or {rows, columns}: [n, h, w, c] to [n, p, q,
+/// filters]. Parameters weight [r, s, c / groups, filters], bias [filters].
+class Conv2D : public Layer {
+ public:
+  Conv2D(std::int64_t filters, PerAxis kernel, Conv2DOptions options = {});
+};
+
+struct LinearOptions {
+  bool bias = true;
+  Init init = {}, bias_init = {};
+};
+/// x W + b over the last axis: [n, ..., c] to [n, ..., outputs]. Parameters weight [c, outputs], bias
+/// [outputs].
+class Linear : public Layer {
+ public:
+  explicit Linear(std::int64_t outputs, LinearOptions options = {});
+};
+
+/// Windows of max_pool and avg_pool (isobit/ops.h); the stride is the window unless given.
+class MaxPool2D : public Layer {
+ public:
+  explicit MaxPool2D(PerAxis window, PoolOptions options = {});
+};
+class AvgPool2D : public Layer {
+ public:
+  explicit AvgPool2D(PerAxis window, PoolOptions options = {});
+};
+/// Mean or maximum over all positions: [n, h, w, c] to [n, c].
+class GlobalAvgPool : public Layer {
+ public:
+  GlobalAvgPool();
+};
+class GlobalMaxPool : public Layer {
+ public:
+  GlobalMaxPool();
+};
+
+struct BatchNormOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;  ///< share of the new batch in the running statistics
+  bool affine = true;     ///< with gamma (ones) and beta (zeros)
+};
+/// Normalises each channel over the batch and all positions. Training: by the batch's own mean and (biased)
+/// variance, and records running = running * (1 - momentum) + batch * momentum, each operation rounded on its
+/// own in f32 (f64 in an f64 network); evaluation: by the running statistics. A batch that is computed in
+/// parts is normalised part by part: a batch in parts does not give the bits of the whole here.
+/// Parameters gamma, beta [c]; buffers running_mean (zeros), running_variance (ones) [c].
+class BatchNorm : public Layer {
+ public:
+  explicit BatchNorm(BatchNormOptions options = {});
+};
+struct LayerNormOptions {
+  double eps = 1e-5;
+  bool affine = true;
+};
+/// Normalises over the last axis. Parameters gamma, beta [c].
+class LayerNorm : public Layer {
+ public:
+  explicit LayerNorm(LayerNormOptions options = {});
+};
+/// Normalises each sample's groups of channels. Parameters gamma, beta [c].
+class GroupNorm : public Layer {
+ public:
+  explicit GroupNorm(std::int64_t groups, LayerNormOptions options = {});
+};
+
+class ReLU : public Layer {
+ public:
+  ReLU();
+};
+class LeakyReLU : public Layer {
+ public:
+  explicit LeakyReLU(double slope = 0.01);
+};
+class ELU : public Layer {
+ public:
+  explicit ELU(double alpha = 1);
+};
+class GELU : public Layer {
+ public:
+  GELU();
+};
+class SiLU : public Layer {
+ public:
+  SiLU();
+};
+class Sigmoid : public Layer {
+ public:
+  Sigmoid();
+};
+class Tanh : public Layer {
+ public:
+  Tanh();
+};
+class Softplus : public Layer {
+ public:
+  Softplus();
+};
+/// Over the last axis.
+class Softmax : public Layer {
+ public:
+  Softmax();
+};
+class LogSoftmax : public Layer {
+ public:
+  LogSoftmax();
+};
+
+/// In training each element is 0 with probability p in [0, 1), else x / (1 - p); keyed by (seed, module path,
+/// training step, index in the whole batch). One Dropout that stands at two places draws the same numbers at
+/// both. In evaluation the identity.
+class Dropout : public Layer {
+ public:
+  explicit Dropout(double p);
+};
+/// [n, ...] to [n, product].
+class Flatten : public Layer {
+ public:
+  Flatten();
+};
+/// Any function of a tensor as a layer without parameters, e.g. Lambda("Square", [](const Tensor& x) {
+/// return square(x); }). Shapes are found by running it on one sample of zeros.
+class Lambda : public Layer {
+ public:
+  Lambda(std::string name, std::function<Tensor(const Tensor&)> function);
+};
+
+/// One layer after another. Copies share the layers. Children are named "0", "1", ... or as given to add.
+class Sequential : public Layer {
+ public:
+  Sequential();
+  Sequential(std::initializer_list<Layer> layers);
+  explicit Sequential(const std::vector<Layer>& layers);
+  Sequential& add(Layer layer);
+  Sequential& add(std::string name, Layer layer);
+  std::size_t size() const;
+  Layer operator[](std::size_t i) const;
+  auto begin() const { return module().children().begin(); }
+  auto end() const { return module().children().end(); }
+};
+
+/// y = body(x) + shortcut(x), the shortcut being the identity or `projection`. Throws Error at build when the
+/// two shapes differ, naming both and what to do. Children "body" and "projection".
+class Residual : public Layer {
+ public:
+  explicit Residual(Layer body, Layer projection = {});
+};
+
+}  // namespace isobit::nn
