@@ -257,6 +257,7 @@ HWY_INLINE Vec<T> load_n(const T* p, std::size_t n) {
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
   return Vec<T>(hn::MaskedLoad(hn::FirstN(Tag<T>(), n), Tag<T>(), p));
 #else
+  if (n > Vec<T>::size) __builtin_unreachable();
   HWY_ALIGN T x[Vec<T>::size] = {};
   std::memcpy(x, p, n * sizeof(T));
   return Vec<T>(hn::Load(Tag<T>(), x));
@@ -268,6 +269,7 @@ HWY_INLINE void store_n(Vec<T> v, T* p, std::size_t n) {
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
   hn::BlendedStore(v.raw, hn::FirstN(Tag<T>(), n), Tag<T>(), p);
 #else
+  if (n > Vec<T>::size) __builtin_unreachable();
   HWY_ALIGN T x[Vec<T>::size];
   hn::Store(v.raw, Tag<T>(), x);
   std::memcpy(p, x, n * sizeof(T));
@@ -326,6 +328,7 @@ requires(!std::is_same_v<T, Storage>) HWY_INLINE void store(Vec<T> v, Storage* p
 
 template <typename T, typename Storage>
 requires(!std::is_same_v<T, Storage>) HWY_INLINE Vec<T> load_n(const Storage* p, std::size_t n) {
+  if (n > Vec<T>::size) __builtin_unreachable();  // or g++ warns of memcpy's bounds
   Storage x[Vec<T>::size] = {};
   std::memcpy(x, p, n * sizeof(Storage));
   return load<T>(static_cast<const Storage*>(x));
@@ -333,6 +336,7 @@ requires(!std::is_same_v<T, Storage>) HWY_INLINE Vec<T> load_n(const Storage* p,
 
 template <typename T, typename Storage>
 requires(!std::is_same_v<T, Storage>) HWY_INLINE void store_n(Vec<T> v, Storage* p, std::size_t n) {
+  if (n > Vec<T>::size) __builtin_unreachable();
   Storage x[Vec<T>::size];
   store(v, static_cast<Storage*>(x));
   std::memcpy(p, x, n * sizeof(Storage));
