@@ -58,6 +58,12 @@ struct PoolGeometry {
   std::int64_t positions() const { return axis[0].out * axis[1].out * axis[2].out; }
   std::string to_string() const;
 };
+struct PerAxis;      // isobit/ops.h
+struct PoolOptions;  // isobit/ops.h
+/// x of rank 3, 4 or 5. `op` is named in errors: "max_pool", "avg_pool". Throws Error naming the shape and the
+/// numbers that clash.
+PoolGeometry make_pool_geometry(const char* op, const Shape& x, const PerAxis& window,
+                                const PoolOptions& options);
 
 /// A loop over `extent` (row major, dense output) that reads up to three operands by strides in elements (0 =
 /// broadcast). Adjacent axes are merged wherever all operands allow; rank >= 1.
