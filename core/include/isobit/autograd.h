@@ -72,9 +72,10 @@ class SavedTensor {
  private:
   friend class BackwardContext;
   friend class Node;
-  TensorRef impl_;  // without graph history when it is the node's own output
-  std::shared_ptr<Node> history_;
+  Tensor tensor_;  // the values; cut off from the graph when it is the node's own output
   std::uint64_t version_ = 0;
+  std::uint64_t checksum_ = 0;  // of storage that others can write
+  bool own_output_ = false;
 };
 
 /// What a backward function gets.
@@ -116,23 +117,27 @@ Tensor record(const char* op, std::span<const Tensor> inputs, Tensor output, std
 /// True when record() would attach a node for these inputs: lets an op skip the cost of preparing.
 bool recording(std::initializer_list<const Tensor*> inputs);
 
-/// Collects the gradient contributions to leaves apart, use by use, instead of adding them up (isobit/parts.h
-/// joins them). While alive on this thread, backward() appends to leaf_contributions instead of adding to
-/// grad().
+struct CaptureBody;
+
+/// Collects the contributions to parameters' gradients apart, use by use, instead of adding them up: what
+/// lets the parts of a batch be joined by the batch tree (isobit/parts.h). While alive, ops on this thread
+/// that combine nothing but parameters (a reshape or cast of a weight) are marked, and backward() stops in
+/// front of them and of the parameters.
 class ContributionCapture {
  public:
-  ContributionCapture();
+  explicit ContributionCapture(std::span<const Tensor> parameters);
   ~ContributionCapture();
   ContributionCapture(const ContributionCapture&) = delete;
   ContributionCapture& operator=(const ContributionCapture&) = delete;
-  /// Contributions to `leaf` so far, in the order in which backward would have added them.
-  std::vector<Tensor> take(const Tensor& leaf);
+  /// What backward() brought so far, in the order in which it would have been added.
+  std::vector<Tensor> contributions() const;
+  /// Adds `joined` (one tensor per contribution, in that order) to the parameters' grads, by way of the
+  /// marked ops.
+  void finish(std::vector<Tensor> joined);
 
  private:
-  friend struct Engine;
-  struct Body;
-  std::unique_ptr<Body> body_;
-  ContributionCapture* before_;
+  std::unique_ptr<CaptureBody> body_;
+  CaptureBody* before_;
 };
 
 }  // namespace isobit
