@@ -172,19 +172,34 @@ finish_steps() {
   ((failed == 0))
 }
 
-# run_ctest DIR [ARGUMENT...]: ctest, its counts added to the step's.
-run_ctest() {
-  local dir=$1 log status
-  shift
-  log=$dir/ctest.log
-  set +e
-  ctest --test-dir "$dir" --output-on-failure --no-tests=error --timeout "${ISOBIT_TEST_TIMEOUT:-900}" \
-    -j "$(jobs)" "$@" 2>&1 | tee "$log"
-  status=${PIPESTATUS[0]}
-  set -e
-  sed -n 's/.*, \([0-9]*\) tests failed out of \([0-9]*\)$/\2 \1/p' "$log" | while read -r all bad; do
-    echo "$((all - bad)) $bad"
-  done >>"${ISOBIT_COUNTS:-/dev/null}"
+# Adds what GoogleTest reported in a log ("[  PASSED  ] 12 tests.") to the step's counts.
+count_tests() {
+  awk '/^([0-9]+: )?\[  PASSED  \] [0-9]+ tests?\./ {for (i = 1; i <= NF; ++i) if ($i == "PASSED") p += $(i + 2)}
+       /^([0-9]+: )?\[  FAILED  \] [0-9]+ tests?, listed below/ {for (i = 1; i <= NF; ++i) if ($i == "FAILED") f += $(i + 2)}
+       END {print p + 0, f + 0}' "$1" | tee -a "${ISOBIT_COUNTS:-/dev/null}" | {
+    read -r p f
+    say "$p tests passed, $f failed"
+  }
+}
+
+# run_tests DIR [FILTER]: all tests of a build, or those that a GoogleTest filter ('*Conv*:Pool*') chooses.
+run_tests() {
+  local dir=$1 filter=${2:-} log=$1/tests.log status=0 program
+  if [[ -z $filter ]]; then
+    set +e
+    ctest --test-dir "$dir" --output-on-failure --no-tests=error --timeout "${ISOBIT_TEST_TIMEOUT:-1800}" -j "$(jobs)"
+    status=$?
+    set -e
+    count_tests "$dir/Testing/Temporary/LastTest.log"
+    return "$status"
+  fi
+  : >"$log"
+  for program in "$dir"/tests/*_tests; do
+    if [[ -z $("$program" --gtest_list_tests --gtest_filter="$filter") ]]; then continue; fi
+    (cd "$dir/tests" && "$program" --gtest_brief=1 --gtest_filter="$filter") 2>&1 | tee -a "$log" || status=1
+  done
+  [[ -s $log ]] || die "no test matches '$filter'"
+  count_tests "$log"
   return "$status"
 }
 

@@ -1,6 +1,6 @@
-// What an outside project does with isobit: trains a small convolutional network, and adds an op of its own whose
-// gradient it gives. Only public headers. Prints the digest of the trained weights as its last line, so that builds
-// can be compared; exits with 1 when the network does not learn or a gradient is wrong.
+// What an outside project does with isobit: trains a small convolutional network, and adds an op of its own
+// whose gradient it gives. Only public headers. Prints the digest of the trained weights as its last line, so
+// that builds can be compared; exits with 1 when the network does not learn or a gradient is wrong.
 #include <fmt/format.h>
 #include <isobit/isobit.h>
 
@@ -57,7 +57,8 @@ int run() {
   }
   Tensor pictures, labels;
   make_pictures(64, pictures, labels);
-  nn::Sequential net{nn::Conv2D(8, 3, {.padding = Same}), nn::ReLU(), nn::MaxPool2D(2), nn::Flatten(), nn::Linear(2)};
+  nn::Sequential net{nn::Conv2D(8, 3, {.padding = Same}), nn::ReLU(), nn::MaxPool2D(2), nn::Flatten(),
+                     nn::Linear(2)};
   net.build({8, 8, 1}, Device::cpu(), Seed{1});
   optim::SGD sgd(net.parameters(), {.lr = 0.1, .momentum = 0.9});
   double first = 0, last = 0;

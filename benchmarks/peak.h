@@ -1,0 +1,10 @@
+// The most that this machine's multiply-adds can do: what percentages of peak are of.
+#pragma once
+
+namespace benchmarks {
+
+/// f32 GFLOP/s (a fused multiply-add counts two) of `threads` threads at once, measured now: chains that fit
+/// in registers, in the widest vectors there are, each thread by its processor time, the best of some rounds.
+double peak_gflops(int threads);
+
+}  // namespace benchmarks
