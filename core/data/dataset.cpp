@@ -6,6 +6,8 @@
 #include <cmath>
 #include <string>
 
+#include "core/numerics/fp_mode.h"
+
 namespace isobit::data {
 namespace {
 
@@ -72,6 +74,7 @@ Normalise channel_statistics(const Dataset& dataset) {
       squares[c] += q;
     }
   }
+  const numerics::FpMode mode;
   Normalise result;
   const double scale = 255.0 * static_cast<double>(count);
   for (std::size_t c = 0; c < channels; ++c) {

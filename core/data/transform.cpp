@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/numerics/fp_mode.h"
 #include "core/numerics/half.h"
 #include "core/numerics/philox.h"
 
@@ -89,6 +90,7 @@ Transform::Transform(const Shape& image, Seed seed, const BatchOptions& options)
     fail(op, "augment: crop_pad {} and shift {}, expected 0 to {}", augment_.crop_pad, augment_.shift,
          largest_move);
   check(options.normalise, c_, dtype_);
+  const numerics::FpMode mode;
   const auto bytes = static_cast<std::size_t>(size_of(dtype_));
   table_.resize(256 * static_cast<std::size_t>(c_) * bytes);
   for (int x = 0; x < 256; ++x)
