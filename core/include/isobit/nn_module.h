@@ -135,8 +135,9 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   virtual Tensor forward(const Tensor& x) = 0;
-  /// The type's name for tables and errors.
+  /// The type's name, e.g. "Conv2D", and what a table shows, e.g. "Conv2D(32, 5x5, same)".
   virtual std::string kind() const { return "Module"; }
+  virtual std::string describe() const { return kind(); }
   /// What a module without children needs for one sample of shape `in`. The default keeps the shape and needs
   /// nothing.
   virtual Plan plan(const Shape& in) const;

@@ -51,6 +51,8 @@ struct Group {
   Options options;
 };
 
+struct OptimizerBody;
+
 class Optimizer {
  public:
   virtual ~Optimizer();
@@ -84,9 +86,8 @@ class Optimizer {
   void load_state_dict(const nn::StateDict& state);
 
  protected:
-  struct Body;
-  explicit Optimizer(std::unique_ptr<Body> body);
-  std::unique_ptr<Body> body_;
+  explicit Optimizer(std::unique_ptr<OptimizerBody> body);
+  std::unique_ptr<OptimizerBody> body_;
 };
 
 class SGD : public Optimizer {

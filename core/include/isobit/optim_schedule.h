@@ -15,7 +15,7 @@ using Schedule = std::function<double(std::int64_t step)>;
 
 /// 1 for ever.
 Schedule constant_rate();
-/// gamma^(step / every): multiplied by gamma each `every` steps (repeated multiplication). Error unless
+/// gamma^(step / every): multiplied by gamma each `every` steps (by squaring). Error unless
 /// every > 0 and gamma > 0.
 Schedule step_decay(std::int64_t every, double gamma = 0.1);
 /// Multiplied by gamma at each of the ascending milestones.
@@ -34,7 +34,7 @@ Schedule one_cycle(std::int64_t total, OneCycleOptions options = {});
 struct PlateauOptions {
   double factor = 0.1;      ///< in (0, 1)
   int patience = 10;        ///< reports without improvement that are forgiven
-  double threshold = 1e-4;  ///< an improvement is a value below best * (1 - threshold)
+  double threshold = 1e-4;  ///< an improvement is a value below best - threshold * abs(best)
   double floor = 0;         ///< the factor never falls below this
 };
 /// Lowers the rate when a measure stops falling: a function of the values reported so far, in order.

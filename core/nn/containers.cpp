@@ -1,0 +1,82 @@
+// Layers made of layers: Sequential and Residual.
+#include <isobit/nn_layers.h>
+
+namespace isobit::nn {
+namespace {
+
+class SequentialModule final : public Module {
+ public:
+  std::string kind() const override { return "Sequential"; }
+  void add(std::string name, Layer layer) { add_child(std::move(name), std::move(layer)); }
+  Shape walk(const std::string& path, const Shape& in, const Visitor& visit) override {
+    Shape shape = in;
+    for (const Child& child : children())
+      shape = child.layer.module().walk(join(path, child.name), shape, visit);
+    visit(*this, path, in, Plan());
+    return shape;
+  }
+  Tensor forward(const Tensor& x) override {
+    Tensor y = x;
+    for (const Child& child : children()) y = child.layer(y);
+    return y;
+  }
+};
+
+class ResidualModule final : public Module {
+ public:
+  ResidualModule(Layer body, Layer projection) {
+    add_child("body", std::move(body));
+    if (projection) add_child("projection", std::move(projection));
+  }
+  std::string kind() const override { return "Residual"; }
+  Shape walk(const std::string& path, const Shape& in, const Visitor& visit) override {
+    const Shape out = children()[0].layer.module().walk(join(path, "body"), in, visit);
+    const Shape shortcut =
+        projects() ? children()[1].layer.module().walk(join(path, "projection"), in, visit) : in;
+    if (out != shortcut)
+      fail("Residual", "the body turns {} into {}, the {} into {}: {}", in, out,
+           projects() ? "projection" : "identity", shortcut,
+           projects() ? "both must agree"
+                      : "give a projection, e.g. a 1x1 Conv2D of the body's filters and stride");
+    visit(*this, path, in, Plan());
+    return out;
+  }
+  Tensor forward(const Tensor& x) override {
+    return add(children()[0].layer(x), projects() ? children()[1].layer(x) : x);
+  }
+
+ private:
+  bool projects() const { return children().size() > 1; }
+};
+
+}  // namespace
+
+Sequential::Sequential() : Layer(std::make_shared<SequentialModule>()) {}
+Sequential::Sequential(std::initializer_list<Layer> layers) : Sequential() {
+  for (const Layer& layer : layers) add(layer);
+}
+Sequential::Sequential(const std::vector<Layer>& layers) : Sequential() {
+  for (const Layer& layer : layers) add(layer);
+}
+Sequential& Sequential::add(Layer layer) {
+  return add(std::to_string(size()), std::move(layer));
+}
+Sequential& Sequential::add(std::string name, Layer layer) {
+  if (built())
+    fail("Sequential", "cannot add \"{}\" to a network that is built: make a new Sequential of its layers",
+         name);
+  static_cast<SequentialModule&>(module()).add(std::move(name), std::move(layer));
+  return *this;
+}
+std::size_t Sequential::size() const {
+  return module().children().size();
+}
+Layer Sequential::operator[](std::size_t i) const {
+  if (i >= size()) fail("Sequential", "layer {} of a network of {}", i, size());
+  return module().children()[i].layer;
+}
+
+Residual::Residual(Layer body, Layer projection)
+    : Layer(make<ResidualModule>(std::move(body), std::move(projection))) {}
+
+}  // namespace isobit::nn

@@ -1,0 +1,129 @@
+// Checkpoints as safetensors files: weights, "optimizer." states, and metadata "isobit" (JSON).
+#include <isobit/error.h>
+#include <isobit/io.h>
+#include <isobit/train_checkpoint.h>
+
+#include <nlohmann/json.hpp>
+
+namespace isobit::train {
+namespace {
+
+using Json = nlohmann::json;
+constexpr const char* kKey = "isobit";
+constexpr const char* kPrefix = "optimizer.";
+constexpr int kFormat = 1;
+
+Json to_json(const Options& o) {
+  return {{"epochs", o.epochs},
+          {"batch", o.batch},
+          {"optimizer", o.optimizer},
+          {"lr", o.lr},
+          {"momentum", o.momentum},
+          {"nesterov", o.nesterov},
+          {"weight_decay", o.weight_decay},
+          {"schedule", o.schedule},
+          {"warm_up", o.warm_up},
+          {"clip_norm", o.clip_norm},
+          {"label_smoothing", o.label_smoothing},
+          {"crop_pad", o.augment.crop_pad},
+          {"shift", o.augment.shift},
+          {"flip", o.augment.flip},
+          {"seed", o.seed.value},
+          {"limit", o.limit}};
+}
+
+Options options_from(const Json& j) {
+  Options o;
+  j.at("epochs").get_to(o.epochs);
+  j.at("batch").get_to(o.batch);
+  j.at("optimizer").get_to(o.optimizer);
+  j.at("lr").get_to(o.lr);
+  j.at("momentum").get_to(o.momentum);
+  j.at("nesterov").get_to(o.nesterov);
+  j.at("weight_decay").get_to(o.weight_decay);
+  j.at("schedule").get_to(o.schedule);
+  j.at("warm_up").get_to(o.warm_up);
+  j.at("clip_norm").get_to(o.clip_norm);
+  j.at("label_smoothing").get_to(o.label_smoothing);
+  j.at("crop_pad").get_to(o.augment.crop_pad);
+  j.at("shift").get_to(o.augment.shift);
+  j.at("flip").get_to(o.augment.flip);
+  j.at("seed").get_to(o.seed.value);
+  j.at("limit").get_to(o.limit);
+  return o;
+}
+
+Json to_json(const Checkpoint& c) {
+  return {{"format", kFormat},
+          {"model", c.model},
+          {"input", std::vector<std::int64_t>(c.input.begin(), c.input.end())},
+          {"classes", c.classes},
+          {"mean", c.normalise.mean},
+          {"deviation", c.normalise.deviation},
+          {"options", to_json(c.options)},
+          {"epoch", c.at.epoch},
+          {"batch", c.at.batch},
+          {"step", c.at.step},
+          {"samples", c.samples}};
+}
+
+void from_json(const Json& j, Checkpoint& c, const std::string& path) {
+  const int format = j.at("format").get<int>();
+  if (format != kFormat)
+    fail("checkpoint", "{}: format {} is not the one this program reads ({})", path, format, kFormat);
+  j.at("model").get_to(c.model);
+  c.input = Shape(std::span<const std::int64_t>(j.at("input").get<std::vector<std::int64_t>>()));
+  j.at("classes").get_to(c.classes);
+  j.at("mean").get_to(c.normalise.mean);
+  j.at("deviation").get_to(c.normalise.deviation);
+  c.options = options_from(j.at("options"));
+  j.at("epoch").get_to(c.at.epoch);
+  j.at("batch").get_to(c.at.batch);
+  j.at("step").get_to(c.at.step);
+  j.at("samples").get_to(c.samples);
+  c.options.check();
+  if (c.at.epoch < 0 || c.at.batch < 0 || c.at.step < 0 || c.samples < 0)
+    fail("checkpoint", "{}: the position (epoch {}, batch {}, step {} of {} samples) is negative", path,
+         c.at.epoch, c.at.batch, c.at.step, c.samples);
+}
+
+}  // namespace
+
+void save(const std::string& path, const Checkpoint& checkpoint) {
+  io::NamedTensors tensors;
+  for (const auto& [name, tensor] : checkpoint.weights) {
+    if (name.rfind(kPrefix, 0) == 0)
+      fail("checkpoint", "the parameter \"{}\" cannot be saved: \"{}\" is for the optimizer's state", name,
+           kPrefix);
+    tensors.emplace_back(name, tensor);
+  }
+  for (const auto& [name, tensor] : checkpoint.optimizer) tensors.emplace_back(kPrefix + name, tensor);
+  io::write_safetensors(path, tensors, {{kKey, to_json(checkpoint).dump()}});
+}
+
+Checkpoint load(const std::string& path) {
+  io::SafeTensors file = io::read_safetensors(path);
+  const auto found = file.metadata.find(kKey);
+  if (found == file.metadata.end())
+    fail("checkpoint", "{}: a safetensors file, but not a checkpoint of isobit (its metadata lacks \"{}\")",
+         path, kKey);
+  Checkpoint checkpoint;
+  try {
+    from_json(Json::parse(found->second), checkpoint, path);
+  } catch (const Json::exception& error) {
+    fail("checkpoint", "{}: the metadata \"{}\" is damaged: {}", path, kKey, error.what());
+  } catch (const Error& error) {
+    if (error.op() == "checkpoint") throw;
+    fail("checkpoint", "{}: the metadata \"{}\" is damaged: {}", path, kKey, error.what());
+  }
+  const std::string prefix = kPrefix;
+  for (auto& [name, tensor] : file.tensors) {
+    if (name.rfind(prefix, 0) == 0)
+      checkpoint.optimizer.emplace_back(name.substr(prefix.size()), tensor);
+    else
+      checkpoint.weights.emplace_back(name, tensor);
+  }
+  return checkpoint;
+}
+
+}  // namespace isobit::train

@@ -1,0 +1,13 @@
+// From a run's options to its optimizer and schedule.
+#pragma once
+#include <isobit/optim.h>
+#include <isobit/train_checkpoint.h>
+
+#include <memory>
+
+namespace isobit::train {
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const Options& options, std::vector<Tensor> parameters);
+optim::Schedule make_schedule(const Options& options, std::int64_t total_steps);
+
+}  // namespace isobit::train
