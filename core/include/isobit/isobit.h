@@ -1,6 +1,8 @@
 // The whole library in one include.
 #pragma once
 #include <isobit/autograd.h>
+#include <isobit/batches.h>
+#include <isobit/data.h>
 #include <isobit/device.h>
 #include <isobit/dtype.h>
 #include <isobit/error.h>
@@ -14,3 +16,4 @@
 #include <isobit/random.h>
 #include <isobit/shape.h>
 #include <isobit/tensor.h>
+#include <isobit/train.h>
