@@ -1,0 +1,16 @@
+// The subcommands of the program. Each adds itself to the parser and leaves a function that runs it and
+// returns the exit code: 0 done, 1 a usage or data error (thrown as isobit::Error), 130 interrupted.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace isobit::cli {
+
+using Run = std::function<int()>;
+
+/// `chosen` is set when the command line names the subcommand.
+void add_train(CLI::App& app, Run& chosen);
+void add_predict(CLI::App& app, Run& chosen);
+void add_devices(CLI::App& app, Run& chosen);
+
+}  // namespace isobit::cli

@@ -1,0 +1,151 @@
+// isobit predict: classifies a picture with a trained model.
+#include <fmt/format.h>
+#include <isobit/autograd.h>
+#include <isobit/data.h>
+#include <isobit/io.h>
+#include <isobit/models.h>
+#include <isobit/ops.h>
+#include <isobit/train_checkpoint.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "cli/commands.h"
+
+namespace isobit::cli {
+namespace {
+
+struct PredictArguments {
+  std::string model, image, device = "cpu";
+  int top = 5;
+  bool invert = false, json = false;
+};
+
+const char* colours(std::int64_t channels) {
+  constexpr const char* names[] = {"no channel", "gray", "gray with alpha", "RGB", "RGBA"};
+  return channels >= 0 && channels <= 4 ? names[channels] : "many channels";
+}
+
+// u8 [h, w, c] with c 1 to 4 to 1 or 3 channels: alpha is dropped, gray repeated, colour becomes
+// (299 r + 587 g + 114 b + 500) / 1000.
+Tensor with_channels(const Tensor& image, std::int64_t wanted) {
+  const std::int64_t c = image.shape(2), pixels = image.shape(0) * image.shape(1);
+  const auto in = image.data<std::uint8_t>();
+  std::vector<std::uint8_t> out(static_cast<std::size_t>(pixels * wanted));
+  for (std::int64_t i = 0; i < pixels; ++i) {
+    const std::uint8_t* pixel = in.data() + i * c;
+    std::uint8_t* to = out.data() + i * wanted;
+    if (wanted == 1)
+      to[0] =
+          c < 3 ? pixel[0]
+                : static_cast<std::uint8_t>((299 * pixel[0] + 587 * pixel[1] + 114 * pixel[2] + 500) / 1000);
+    else
+      for (int k = 0; k < 3; ++k) to[k] = c < 3 ? pixel[0] : pixel[k];
+  }
+  return from_vector(out, {image.shape(0), image.shape(1), wanted});
+}
+
+// Brings the picture to the model's shape and says what was done.
+Tensor fit(Tensor image, const Shape& wanted, const PredictArguments& a) {
+  std::string changes;
+  const auto note = [&](const std::string& text) { changes += (changes.empty() ? "" : ", ") + text; };
+  const Shape before = image.shape();
+  if (wanted[2] != 1 && wanted[2] != 3)
+    fail("predict", "the model takes {} channels, pictures have 1 or 3", wanted[2]);
+  if (image.shape(2) != wanted[2]) {
+    note(fmt::format("{} to {}", colours(image.shape(2)), colours(wanted[2])));
+    image = with_channels(image, wanted[2]);
+  }
+  if (image.shape(0) != wanted[0] || image.shape(1) != wanted[1]) {
+    note(fmt::format("resized to {} x {}", wanted[0], wanted[1]));
+    image = data::resize_bilinear(image, wanted[0], wanted[1]);
+  }
+  if (a.invert) {
+    note("inverted");
+    Tensor negative = empty(image.shape(), {DType::u8});
+    const auto from = image.data<std::uint8_t>();
+    const auto to = negative.mutable_data<std::uint8_t>();
+    for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<std::uint8_t>(255 - from[i]);
+    image = negative;
+  }
+  fmt::print(stderr, "{}: {} x {}, {}{}{}\n", a.image, before[0], before[1], colours(before[2]),
+             changes.empty() ? "" : ": ", changes);
+  return image;
+}
+
+int predict(const PredictArguments& a) {
+  const Device device = Device::parse(a.device);
+  const train::Checkpoint checkpoint = train::load(a.model);
+  const auto classes = static_cast<std::int64_t>(checkpoint.classes.size());
+  if (checkpoint.input.rank() != 3)
+    fail("predict", "{}: the model takes samples {}, not pictures [h, w, c]", a.model, checkpoint.input);
+  const nn::Sequential net = models::make(checkpoint.model, classes);
+  net.build(checkpoint.input, device, checkpoint.options.seed);
+  net.load_state_dict(checkpoint.weights);
+  net.eval();
+
+  const Tensor image = fit(io::read_image(a.image), checkpoint.input, a);
+  data::Dataset one;
+  one.images = image.reshape(image.shape().inserted(0, 1));
+  one.labels = zeros({1}, {DType::i64});
+  one.classes = checkpoint.classes;
+  one.name = a.image;
+  data::BatchOptions order;
+  order.shuffle = false;
+  order.prefetch = 0;
+  order.normalise = checkpoint.normalise;
+  NoGrad no_grad;
+  std::vector<float> probability;
+  for (const data::Batch& batch : data::Batches(one, 1, Seed{}, device, order))
+    probability = softmax(net(batch.images)).to_vector<float>();
+  if (static_cast<std::int64_t>(probability.size()) != classes)
+    fail("predict", "{}: the model gives {} numbers for {} classes", a.model, probability.size(), classes);
+
+  std::vector<std::size_t> order_of(probability.size());
+  std::iota(order_of.begin(), order_of.end(), std::size_t{0});
+  std::stable_sort(order_of.begin(), order_of.end(),
+                   [&](std::size_t x, std::size_t y) { return probability[x] > probability[y]; });
+  order_of.resize(std::min<std::size_t>(order_of.size(), static_cast<std::size_t>(a.top)));
+  if (a.json) {
+    nlohmann::ordered_json top = nlohmann::ordered_json::array();
+    for (std::size_t c : order_of)
+      top.push_back({{"class", checkpoint.classes[c]}, {"index", c}, {"probability", probability[c]}});
+    const nlohmann::ordered_json result{{"image", a.image}, {"model", checkpoint.model}, {"top", top}};
+    fmt::print("{}\n", result.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    return 0;
+  }
+  std::size_t width = 0;
+  for (std::size_t c : order_of) width = std::max(width, checkpoint.classes[c].size());
+  for (std::size_t c : order_of)
+    fmt::print("{:<{}}  {:6.2f}%\n", checkpoint.classes[c], width, 100 * static_cast<double>(probability[c]));
+  return 0;
+}
+
+}  // namespace
+
+void add_predict(CLI::App& app, Run& chosen) {
+  auto a = std::make_shared<PredictArguments>();
+  CLI::App* command = app.add_subcommand("predict", "Classify a picture with a trained model");
+  command->footer(
+      "The picture is brought to the size and channels that the model was trained on, and the program says "
+      "so.\n"
+      "Fashion-MNIST shows bright clothes on black: for a dark object on a light ground give --invert.\n"
+      "\n"
+      "Examples:\n"
+      "  isobit predict lenet.safetensors shoe.png\n"
+      "  isobit predict lenet.safetensors photo.jpg --invert --top 3 --json");
+  command->add_option("model", a->model, "A file written by isobit train --out")->required();
+  command->add_option("image", a->image, "A PNG or JPEG file")->required();
+  command->add_option("--top", a->top, "How many classes to show")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command->add_flag("--invert", a->invert, "Take the negative of the picture");
+  command->add_option("--device", a->device, "Where to compute (isobit devices)")->capture_default_str();
+  command->add_flag("--json", a->json, "Print one JSON object");
+  command->callback([&chosen, a] { chosen = [a] { return predict(*a); }; });
+}
+
+}  // namespace isobit::cli
