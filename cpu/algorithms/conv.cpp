@@ -1,6 +1,8 @@
 // What can run the kernels of matrix products and convolutions, in order of preference. A fast algorithm goes
 // before "reference" as {"name", refuse function or nullptr, run function}; see cpu/algorithms.h.
 #include "cpu/algorithms.h"
+#include "cpu/kernels/conv_backward_input.h"
+#include "cpu/kernels/conv_forward.h"
 
 namespace isobit::cpu {
 
@@ -9,9 +11,11 @@ void set_conv_algorithms(Algorithms& lists) {
       {"reference", nullptr, reference::matmul},
   });
   lists.conv_forward.set({
+      {"implicit_gemm", nullptr, kernels::conv_forward_implicit_gemm},
       {"reference", nullptr, reference::conv_forward},
   });
   lists.conv_backward_input.set({
+      {"implicit_gemm", nullptr, kernels::conv_backward_input_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_input},
   });
   lists.conv_backward_filter.set({

@@ -1,0 +1,50 @@
+// One pass of the implicit GEMM: what conv_forward is, and what conv_backward_input is for every stride
+// phase.
+//
+// A pass computes a box of positions of its output. Position i of an axis reads, at tap j, the source
+// coordinate i * step + tap_first + j * tap_step, and is stored at place_first + i * place_step. Each element
+// is the blocked chain over (taps, terms of a tap) of source times filter; coordinates outside the source
+// read as +0 and take part.
+//
+//   matrix      rows                      terms                         columns
+//   A           positions                 (taps, channels of a group)
+//   B                                     (taps, channels of a group)   filters of a group
+//
+// A is never built: a row is a pointer to where the position's first tap lies, and the terms of a block are
+// runs of offsets that all positions share. Where taps fall outside the source, or the source is f16 or bf16,
+// the part that a task needs is first copied to a slab with its border of zeros.
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "cpu/kernels/gemm_pack.h"
+
+namespace isobit::cpu::gemm {
+
+struct PassAxis {
+  std::int64_t outputs = 1, step = 1;
+  std::int64_t taps = 1, tap_first = 0, tap_step = 1;
+  std::int64_t source = 1;                                     ///< extent of the source
+  std::int64_t place = 1, place_first = 0, place_step = 1;     ///< extent of the output and positions in it
+  std::int64_t filter = 1, filter_first = 0, filter_step = 1;  ///< extent of the filter, tap j's index in it
+};
+
+struct Pass {
+  std::int64_t n = 0, groups = 1;
+  std::int64_t channels = 0;  ///< terms of a tap: source channels of one group
+  std::int64_t columns = 0;   ///< output channels of one group
+  std::array<PassAxis, 3> axis{};
+
+  Source source;  ///< [n, axes, groups * channels]
+  Source filter;  ///< element (tap, group, channel, column) at the sum of index * stride
+  std::int64_t tap_stride = 0, group_stride = 0, channel_stride = 0, column_stride = 1;
+  void* out = nullptr;  ///< [n, places, groups * columns], of the source's dtype
+  Source bias;          ///< [groups * columns] or null
+  bool relu = false;
+};
+
+/// T is the type computed in.
+template <class T>
+void run_pass(const Pass& pass);
+
+}  // namespace isobit::cpu::gemm

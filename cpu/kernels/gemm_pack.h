@@ -1,0 +1,38 @@
+// Moving operands of a matrix product to where the register tiles can read them: f16 and bf16 widened to f32
+// (exact) and rounded back once, panels of B made contiguous, padded with +0 columns, transposed where
+// needed.
+#pragma once
+#include <isobit/dtype.h>
+
+#include <cstdint>
+
+namespace isobit::cpu::gemm {
+
+/// A dense operand in storage, by element.
+struct Source {
+  const void* data = nullptr;
+  DType dtype = DType::f32;
+
+  Source at(std::int64_t element) const {
+    return {static_cast<const char*>(data) + element * size_of(dtype), dtype};
+  }
+  /// The elements themselves; dtype is T's.
+  template <class T>
+  const T* as() const {
+    return static_cast<const T*>(data);
+  }
+};
+
+/// T is the type computed in: f64 for f64, else f32.
+template <class T>
+void widen(Source from, T* to, std::int64_t count);
+template <class T>
+void narrow(const T* from, void* to, DType dtype, std::int64_t count);
+
+/// to[row * width + column] = from[row * row_stride + column * column_stride] for `columns` columns, +0
+/// beyond.
+template <class T>
+void pack_panel(Source from, std::int64_t row_stride, std::int64_t column_stride, std::int64_t rows,
+                std::int64_t columns, std::int64_t width, T* to);
+
+}  // namespace isobit::cpu::gemm

@@ -1,0 +1,209 @@
+// The register tiles (gemm_tile.h), once for every instruction set. AVX-512: 10 rows x 2 vectors, 20
+// accumulators and two vectors of B in 32 registers; AVX2: 6 x 2 in 16. One vector of 8 floats where there
+// are no more columns. The pointers of ten rows, the index of the term and B's pointer are what 15 general
+// registers can hold. Every array below is indexed by constants only (the recursion on template arguments),
+// so that all of it lives in registers.
+#include "cpu/kernels/gemm_tile.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/kernels/gemm_tile.cpp"
+#include "hwy/foreach_target.h"
+#include "cpu/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace isobit::cpu::HWY_NAMESPACE {
+
+using gemm::Run;
+using gemm::Tile;
+
+template <class D>
+HWY_INLINE hn::Vec<D> load_part(const hn::TFromD<D>* p, std::int64_t count) {
+  if (count >= std::int64_t{hn::MaxLanes(D())}) return hn::LoadU(D(), p);
+  return hn::MaskedLoad(hn::FirstN(D(), static_cast<std::size_t>(count)), D(), p);
+}
+
+// What follows the sums of a tile, given in tile order.
+template <class D, class T>
+HWY_NOINLINE void finish(const Tile<T>& tile, const T* sums, std::int64_t rows, std::int64_t vectors) {
+  constexpr std::int64_t lanes = hn::MaxLanes(D());
+  const D d;
+  const auto zero = hn::Zero(d);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t j = 0; j < vectors; ++j) {
+      const std::int64_t index = (row * vectors + j) * lanes, count = tile.columns - j * lanes;
+      T* out = tile.out[row] + tile.out_shift + j * lanes;
+      auto v = hn::Load(d, sums + index);
+      if (tile.accumulate) v = hn::Add(load_part<D>(out, count), v);
+      for (std::int64_t i = 0; i < tile.source_count; ++i)
+        v = hn::Add(hn::LoadU(d, tile.sources[i] + index), v);
+      if (tile.bias != nullptr) v = hn::Add(v, load_part<D>(tile.bias + j * lanes, count));
+      if (tile.relu) v = hn::IfThenElse(hn::Lt(v, zero), zero, v);
+      if (count >= lanes) {
+        hn::StoreU(v, d, out);
+      } else {
+        hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, out);
+      }
+    }
+  }
+}
+
+// D is the vector: the widest of the target, or half of it where there are fewer columns.
+template <class D, int kRows, int kVectors>
+struct RegisterTile {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  using Accumulators = V[kRows * kVectors];
+  static constexpr std::int64_t kLanes = hn::MaxLanes(D());
+
+  static HWY_INLINE V multiply_add(V a, V b, V c) {
+#if HWY_NATIVE_FMA
+    return hn::MulAdd(a, b, c);
+#else
+    return fma(Vec<T>(a), Vec<T>(b), Vec<T>(c)).raw;
+#endif
+  }
+
+  template <int kRow>
+  static HWY_INLINE void load_rows(const T* const* from, const T* (&rows)[kRows]) {
+    if constexpr (kRow < kRows) {
+      rows[kRow] = from[kRow];
+      load_rows<kRow + 1>(from, rows);
+    }
+  }
+
+  template <int kIndex>
+  static HWY_INLINE void clear(Accumulators& acc) {
+    if constexpr (kIndex < kRows * kVectors) {
+      acc[kIndex] = hn::Zero(D());
+      clear<kIndex + 1>(acc);
+    }
+  }
+
+  template <int kVector>
+  static HWY_INLINE void load_b(const T* b, V (&vectors)[kVectors]) {
+    if constexpr (kVector < kVectors) {
+      vectors[kVector] = hn::LoadU(D(), b + kVector * kLanes);
+      load_b<kVector + 1>(b, vectors);
+    }
+  }
+
+  template <int kRow, int kVector>
+  static HWY_INLINE void multiply_row(V a, const V (&b)[kVectors], Accumulators& acc) {
+    if constexpr (kVector < kVectors) {
+      V& sum = acc[kRow * kVectors + kVector];
+      sum = multiply_add(a, b[kVector], sum);
+      multiply_row<kRow, kVector + 1>(a, b, acc);
+    }
+  }
+
+  template <int kRow>
+  static HWY_INLINE void multiply(const T* const (&rows)[kRows], std::int64_t at, const V (&b)[kVectors],
+                                  Accumulators& acc) {
+    if constexpr (kRow < kRows) {
+      multiply_row<kRow, 0>(hn::Set(D(), rows[kRow][at]), b, acc);
+      multiply<kRow + 1>(rows, at, b, acc);
+    }
+  }
+
+  // The whole sums go straight to their place (or onto what lies there); all else takes the way through
+  // memory.
+  template <int kIndex>
+  static HWY_INLINE void store(const Tile<T>& tile, const Accumulators& acc) {
+    if constexpr (kIndex < kRows * kVectors) {
+      T* out = tile.out[kIndex / kVectors] + tile.out_shift + kIndex % kVectors * kLanes;
+      hn::StoreU(tile.accumulate ? hn::Add(hn::LoadU(D(), out), acc[kIndex]) : acc[kIndex], D(), out);
+      store<kIndex + 1>(tile, acc);
+    }
+  }
+
+  template <int kIndex>
+  static HWY_INLINE void spill(const Accumulators& acc, T* to) {
+    if constexpr (kIndex < kRows * kVectors) {
+      hn::Store(acc[kIndex], D(), to + kIndex * kLanes);
+      spill<kIndex + 1>(acc, to);
+    }
+  }
+
+  static HWY_NOINLINE void run(const Tile<T>& tile) {
+    const T* rows[kRows];
+    load_rows<0>(tile.rows, rows);
+    Accumulators acc;
+    clear<0>(acc);
+    const T* b = tile.b;
+    const std::int64_t ldb = tile.ldb, step = tile.step;
+    const Run* const end = tile.runs + tile.run_count;
+    for (const Run* run = tile.runs; run != end; ++run) {
+      std::int64_t at = run->offset + tile.shift;
+      for (std::int64_t left = run->length; left > 0; --left) {
+        V vectors[kVectors];
+        load_b<0>(b, vectors);
+        multiply<0>(rows, at, vectors, acc);
+        b += ldb;
+        at += step;
+      }
+    }
+    if (tile.source_count == 0 && tile.bias == nullptr && !tile.relu && tile.columns >= kVectors * kLanes) {
+      store<0>(tile, acc);
+    } else {
+      alignas(64) T sums[kRows * kVectors * kLanes];
+      spill<0>(acc, sums);
+      finish<D>(tile, sums, kRows, kVectors);
+    }
+  }
+};
+
+template <class D, int... kHeights>
+constexpr gemm::TileSet<hn::TFromD<D>> make_set(std::int64_t vectors) {
+  return {std::int64_t{hn::MaxLanes(D())},
+          vectors,
+          sizeof...(kHeights),
+          {kHeights...},
+          {{RegisterTile<D, kHeights, 1>::run, RegisterTile<D, kHeights, 2>::run}...}};
+}
+
+template <class T>
+const gemm::TileSet<T>& tiles_of(std::int64_t columns) {
+#if HWY_TARGET == HWY_AVX3
+  using Half = hn::CappedTag<T, 32 / sizeof(T)>;
+  static constexpr gemm::TileSet<T> narrow = make_set<Half, 8, 4, 2, 1>(1);
+  static constexpr gemm::TileSet<T> wide = make_set<Tag<T>, 10, 8, 6, 4, 2, 1>(2);
+  return columns <= 32 / std::int64_t{sizeof(T)} ? narrow : wide;
+#elif HWY_TARGET == HWY_AVX2
+  static constexpr gemm::TileSet<T> narrow = make_set<Tag<T>, 8, 4, 2, 1>(1);
+  static constexpr gemm::TileSet<T> wide = make_set<Tag<T>, 6, 4, 2, 1>(2);
+  return columns <= 32 / std::int64_t{sizeof(T)} ? narrow : wide;
+#else
+  static constexpr gemm::TileSet<T> set = make_set<Tag<T>, 4, 2, 1>(2);
+  return set;
+#endif
+}
+
+const gemm::TileSet<float>& tiles_f32(std::int64_t columns) {
+  return tiles_of<float>(columns);
+}
+const gemm::TileSet<double>& tiles_f64(std::int64_t columns) {
+  return tiles_of<double>(columns);
+}
+
+}  // namespace isobit::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace isobit::cpu {
+HWY_EXPORT(tiles_f32);
+HWY_EXPORT(tiles_f64);
+}  // namespace isobit::cpu
+
+namespace isobit::cpu::gemm {
+
+template <>
+const TileSet<float>& tiles<float>(std::int64_t columns) {
+  return HWY_DYNAMIC_DISPATCH(tiles_f32)(columns);
+}
+template <>
+const TileSet<double>& tiles<double>(std::int64_t columns) {
+  return HWY_DYNAMIC_DISPATCH(tiles_f64)(columns);
+}
+
+}  // namespace isobit::cpu::gemm
+#endif

@@ -1,0 +1,71 @@
+// The register tile under every matrix product of the CPU device: convolutions in all three directions and
+// matmul differ only in where the rows of A lie, which panels of B they meet, and what follows the sum.
+//
+// A tile is up to 10 rows by 1 or 2 vectors of columns. It owns one block (at most 256 terms) of the blocked
+// chain of each of its elements: acc = +0; for every term in order: acc = fma(a[row][term], b[term][column],
+// acc). All lanes are different elements, so neither the vector width nor the height of a tile can change a
+// bit. A row is a pointer of its own: pixels of an image need no common stride, and a tile may cross the ends
+// of rows and samples. The terms come as runs, offsets that all rows share (one run is, for example, the
+// filter row (s, c) of one r), each `step` elements apart.
+//
+// After the last term: v = acc; with `accumulate` v = out + v; then, source after source, v = source + v;
+// then v + bias; then relu (v < 0 ? 0 : v). Sources are partial sums kept in tile order: row i, vector j at
+// (i * vectors + j) * lanes.
+#pragma once
+#include <cstdint>
+
+namespace isobit::cpu::gemm {
+
+/// Consecutive terms: A's elements at row + offset + i * step, i in [0, length).
+struct Run {
+  std::int64_t offset, length;
+};
+
+template <class T>
+struct Tile {
+  const T* const* rows;    ///< of A, one pointer a row of the tile
+  std::int64_t shift = 0;  ///< added to every run's offset (the group's first channel)
+  std::int64_t step = 1;   ///< between the terms of a run
+  const Run* runs;
+  std::int64_t run_count;
+  const T* b;  ///< [terms][ldb], whole vectors are read: `vectors` of them a term
+  std::int64_t ldb;
+  T* const* out;  ///< one pointer a row
+  std::int64_t out_shift = 0;
+  std::int64_t columns;  ///< columns stored, the last vector may be partial
+  bool accumulate = false;
+  bool relu = false;
+  const T* bias = nullptr;  ///< of the first column; `columns` of them
+  const T* const* sources = nullptr;
+  std::int64_t source_count = 0;
+};
+
+/// The tiles of one vector width. Heights are in descending order and end with 1.
+template <class T>
+struct TileSet {
+  static constexpr int kMaxHeights = 8;
+  std::int64_t lanes, vectors;  ///< a full panel of B is vectors * lanes wide
+  int height_count;
+  std::int64_t heights[kMaxHeights];
+  void (*kernel[kMaxHeights][2])(const Tile<T>&);  ///< [index of the height][vectors - 1]
+
+  std::int64_t width() const { return lanes * vectors; }
+  std::int64_t tallest() const { return heights[0]; }
+  /// Vectors of the panel that starts at `column` of `columns`.
+  std::int64_t vectors_at(std::int64_t column, std::int64_t columns) const {
+    const std::int64_t left = (columns - column + lanes - 1) / lanes;
+    return left < vectors ? left : vectors;
+  }
+  /// The index of the tallest tile of at most `rows` (>= 1) rows.
+  int fit(std::int64_t rows) const {
+    int i = 0;
+    while (heights[i] > rows) ++i;
+    return i;
+  }
+};
+
+/// The set of the current instruction set for matrices of `columns` columns. T is float or double.
+template <class T>
+const TileSet<T>& tiles(std::int64_t columns);
+
+}  // namespace isobit::cpu::gemm
