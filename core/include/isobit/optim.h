@@ -1,5 +1,5 @@
 // Optimizers: SGD and its relatives. All parameters of a group step through one kernel call of the device;
-// the formulas, roundings included, stand at OptimizerHyper in core/backend.h and in docs/optimizers.md.
+// the formulas, roundings included, stand at OptimizerHyper in core/backend.h and in docs/sgd.md.
 //
 //   optim::SGD sgd(net.parameters(), {.lr = 0.05, .momentum = 0.9});
 //   loss.backward();
