@@ -154,7 +154,7 @@ def tail_fit(bits, terms, k, last):
     def q_of(a):
         return (mp.mpf(a) - k) / (mp.mpf(a) + k)
 
-    fit(f"tail{bits} k={k}", lambda q: tail(q, k), q_of("0.6999"), q_of(last), lambda q: 1 / tail(q, k),
+    fit(f"tail{bits} k={k}", lambda q: tail(q, k), q_of("0.9999"), q_of(last), lambda q: 1 / tail(q, k),
         list(range(terms)), bits, split_first=True)
 
 
@@ -187,8 +187,8 @@ for bits, counts in ((24, dict(exp=5, tanh=5, erf=7, sin=3, cos=3)), (53, dict(e
 JOBS["log24"] = lambda: fit("log24", log1p_rest, "-0.33334", "0.33334", lambda f: abs(f ** 2 / mp.log1p(f)),
                             list(range(9)), 24, {0: mp.mpf("-0.5")})
 JOBS["log53"] = lambda: fit("log53", atanh_rest, "1e-9", "0.02945", lambda z: z, list(range(7)), 53)
-JOBS["tail24"] = lambda: tail_fit(24, 10, mp.mpf("3.5"), 16)
-JOBS["tail53"] = lambda: tail_fit(53, 22, mp.mpf(5), 40)
+JOBS["tail24"] = lambda: tail_fit(24, 10, mp.mpf("2.5"), 16)
+JOBS["tail53"] = lambda: tail_fit(53, 23, mp.mpf(3), 40)
 
 if __name__ == "__main__":
     for job in sys.argv[1:] or JOBS:

@@ -113,38 +113,38 @@ struct Erf<double> {
 };
 
 // The tail of the normal distribution: Q(a) = exp(-a^2 / 2) / a * G(a), and
-// G(a) = kFirst + kFirstLow + q P(q), q = (a - kCentre) / (a + kCentre), 0.7 <= a.
+// G(a) = kFirst + kFirstLow + q P(q), q = (a - kCentre) / (a + kCentre), 1 <= a.
 template <>
 struct Tail<float> {
-  static constexpr float kCentre = 3.5f;
-  static constexpr float kSmall = 0.7f;
+  static constexpr float kCentre = 2.5f;
+  static constexpr float kSmall = 1.0f;
   static constexpr float kLargest = 16.0f;           // Q(a) times a is zero from here on
   static constexpr float kDensity = 0x1.988454p-2f;  // 1 / sqrt(2 pi)
   static constexpr float kDensityLow = -0x1.857936p-27f;
   static constexpr float kErfScale = 0x1.6a09e6p-2f;  // 1 / (2 sqrt 2)
-  static constexpr float kFirst = 0x1.7d241ap-2f;
-  static constexpr float kFirstLow = 0x1.25d612p-27f;
-  static constexpr float c[] = {0x1.6e4b22p-4f,   -0x1.0023dep-3f, 0x1.9851c4p-4f,
-                                -0x1.940b5cp-5f,  0x1.872f8ap-7f,  0x1.af638p-10f,
-                                -0x1.d6ea16p-10f, 0x1.511fep-17f,  0x1.d2f4bp-13f};
+  static constexpr float kFirst = 0x1.69cee6p-2f;
+  static constexpr float kFirstLow = 0x1.79812ep-27f;
+  static constexpr float c[] = {0x1.178402p-3f,  -0x1.34f21ep-3f, 0x1.213b9ap-4f,
+                                -0x1.d4ade6p-9f, -0x1.274e1p-7f,  0x1.e59fc6p-12f,
+                                0x1.b7c1f2p-10f, 0x1.5c3bb4p-13f, -0x1.710b5ep-12f};
 };
 template <>
 struct Tail<double> {
-  static constexpr double kCentre = 5.0;
-  static constexpr double kSmall = 0.7;
+  static constexpr double kCentre = 3.0;
+  static constexpr double kSmall = 1.0;
   static constexpr double kLargest = 40.0;
   static constexpr double kDensity = 0x1.9884533d43651p-2;
   static constexpr double kDensityLow = -0x1.cbc0d30ebfd15p-56;
   static constexpr double kErfScale = 0x1.6a09e667f3bcdp-2;
-  static constexpr double kFirst = 0x1.89d3abe1f95aep-2;
-  static constexpr double kFirstLow = -0x1.0a6deecf72b1dp-57;
-  static constexpr double c[] = {0x1.a9353f7be5cadp-5,   -0x1.5c51455904949p-4,  0x1.74451e8002d11p-4,
-                                 -0x1.30277951e985dp-4,  0x1.88d03ff15c353p-5,   -0x1.8bdde01ef9b5bp-6,
-                                 0x1.23a9b32287f6ap-7,   -0x1.f0ed1c7d41d0ap-10, -0x1.09423c12e071fp-13,
-                                 0x1.fd1ba4d4dcacdp-13,  -0x1.c9c20480396efp-15, -0x1.1580b5b4a3225p-16,
-                                 0x1.5a9eed92b1cb7p-17,  0x1.449cf821ab2a6p-21,  -0x1.a04ecaf29bb03p-20,
-                                 0x1.b46a24f4a80dap-25,  0x1.f86d8790b32fep-23,  -0x1.0531deb480b9p-26,
-                                 -0x1.302bfceecfeafp-25, 0x1.cd18b9eed215ep-30,  0x1.099f7f1e27853p-28};
+  static constexpr double kFirst = 0x1.754a751a56f4ap-2;
+  static constexpr double kFirstLow = -0x1.6a3c7d0f4198fp-56;
+  static constexpr double c[] = {
+      0x1.c20d2f003805dp-4,   -0x1.1e048ed16781dp-3,  0x1.764817ebf016p-4,    -0x1.d8e3f85f8e11p-6,
+      -0x1.c97936f9ef8f9p-10, 0x1.0626a7aa746ep-8,    -0x1.31f4ad0e9d3adp-17, -0x1.556ad97b99f7ap-11,
+      -0x1.ac9399d357a5dp-15, 0x1.e91218fa22b8ap-14,  0x1.12ff5338a0261p-15,  -0x1.1cab47b4252a3p-16,
+      -0x1.95ecc0bf11105p-17, 0x1.052b56b2481aap-24,  0x1.88c522058f7p-19,    0x1.31a4e97b78b6bp-20,
+      -0x1.02d024d2d63d5p-22, -0x1.f19344dd3e9dcp-22, -0x1.87d063af271d8p-23, 0x1.1aa5daf0ea96fp-23,
+      0x1.88d099c0144cap-24,  -0x1.83fbaa7f86ca3p-25};
 };
 
 // sin(r) = r + r z P(z) and cos(r) = 1 - z / 2 + z^2 P(z), z = r^2, |r| <= pi / 4 and a little more.

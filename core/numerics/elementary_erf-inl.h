@@ -25,7 +25,7 @@ template <typename F>
   return {high, rest - (high - F(C::kFirst))};
 }
 
-// a Q(a) = value * scale for 0.7 <= a <= kLargest.
+// a Q(a) = value * scale for 1 <= a <= kLargest.
 template <typename F>
 [[gnu::always_inline]] HOST_DEVICE inline Scaled<F> tail_times_argument(F a) {
   using C = constants::Tail<LaneOf<F>>;
@@ -36,7 +36,7 @@ template <typename F>
   return {(product + low) * e.scale2, e.scale1};
 }
 
-// Phi(x) = high + low for |x| < 0.7.
+// Phi(x) = high + low for |x| < 1.
 template <typename F>
 [[gnu::always_inline]] HOST_DEVICE inline HighLow<F> cdf_near_zero(F x) {
   using C = constants::Tail<LaneOf<F>>;
