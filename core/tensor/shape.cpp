@@ -75,13 +75,4 @@ DType parse_dtype(std::string_view name) {
   fail("dtype", "\"{}\" is none of f32, f64, f16, bf16, i32, i64, u8, bool", name);
 }
 
-RandomKey random_key(Seed seed, std::string_view purpose, std::uint64_t step) {
-  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a, 64 bits
-  for (unsigned char c : purpose) hash = (hash ^ c) * 0x100000001b3u;
-  std::uint64_t z = hash + (step + 1) * 0x9e3779b97f4a7c15u;  // splitmix64
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return {seed.value, z ^ (z >> 31)};
-}
-
 }  // namespace isobit
