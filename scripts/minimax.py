@@ -163,7 +163,7 @@ def root(z):
 
 
 JOBS = {}
-for bits, counts in ((24, dict(exp=5, tanh=5, erf=7, sin=3, cos=3)), (53, dict(exp=11, tanh=12, erf=12, sin=6, cos=6))):
+for bits, counts in ((24, dict(exp=6, tanh=5, erf=7, sin=3, cos=3)), (53, dict(exp=11, tanh=12, erf=12, sin=6, cos=6))):
     JOBS[f"exp{bits}"] = lambda bits=bits, n=counts["exp"]: fit(
         f"exp{bits}", expm1_rest, -HALF_LN2 * mp.mpf("1.001"), HALF_LN2 * mp.mpf("1.001"),
         lambda f: abs(f ** 2 / mp.expm1(f)), list(range(n)), bits)

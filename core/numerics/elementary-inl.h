@@ -80,7 +80,7 @@ HOST_DEVICE inline F exp(F x) {
   x = select(x > F(E::kOverflow), F(E::kOverflow), x);
   x = select(x < F(E::kUnderflow), F(E::kUnderflow), x);
   const ExpReduced<F> r = exp_reduce(x);
-  const F value = F(1) + fma(r.f * r.f, horner<E>(r.f), r.f);
+  const F value = fma(r.f, fma(r.f, horner<E>(r.f), F(1)), F(1));
   return (value * r.scale1) * r.scale2;
 }
 

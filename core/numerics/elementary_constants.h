@@ -31,8 +31,8 @@ struct Exp<float> {
   static constexpr float kLn2Low = -0x1.05c61p-29f;
   static constexpr float kOverflow = 89.0f;     // exp is infinite from here on
   static constexpr float kUnderflow = -125.0f;  // exp, even times 125, is zero
-  static constexpr float c[] = {0x1.fffffep-2f, 0x1.5554aep-3f, 0x1.555724p-5f, 0x1.1228e8p-7f,
-                                0x1.6b635cp-10f};
+  static constexpr float c[] = {0x1p-1f,        0x1.555554p-3f,  0x1.5554fp-5f,
+                                0x1.111308p-7f, 0x1.6d4388p-10f, 0x1.9e0812p-13f};
 };
 template <>
 struct Exp<double> {
