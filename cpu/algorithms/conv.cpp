@@ -1,6 +1,7 @@
 // What can run the kernels of matrix products and convolutions, in order of preference. A fast algorithm goes
 // before "reference" as {"name", refuse function or nullptr, run function}; see cpu/algorithms.h.
 #include "cpu/algorithms.h"
+#include "cpu/kernels/conv_backward_filter.h"
 #include "cpu/kernels/conv_backward_input.h"
 #include "cpu/kernels/conv_forward.h"
 
@@ -19,6 +20,7 @@ void set_conv_algorithms(Algorithms& lists) {
       {"reference", nullptr, reference::conv_backward_input},
   });
   lists.conv_backward_filter.set({
+      {"implicit_gemm", nullptr, kernels::conv_backward_filter_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_filter},
   });
 }

@@ -345,7 +345,7 @@ class PassRunner {
         const Panel<T>* panels = panels_ + group * panels_per_group_;
         const std::int64_t to = std::min(from + chunk, panel_end);
         for (std::int64_t i = 0; i < positions;) {
-          const int height = tiles_.fit(positions - i);
+          const std::int64_t height = tiles_.height(positions - i);
           tile.rows = rows + i;
           tile.out = outs + i;
           for (std::int64_t j = from; j < to; ++j) {
@@ -355,9 +355,9 @@ class PassRunner {
             tile.columns = panel.columns;
             tile.out_shift = group * pass_.columns + panel.column;
             tile.bias = last && bias_ != nullptr ? bias_ + tile.out_shift : nullptr;
-            tiles_.kernel[height][panel.vectors - 1](tile);
+            tiles_.kernel[height - 1][panel.vectors - 1](tile);
           }
-          i += tiles_.heights[height];
+          i += height;
         }
       }
     }

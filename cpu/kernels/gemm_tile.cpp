@@ -5,6 +5,8 @@
 // so that all of it lives in registers.
 #include "cpu/kernels/gemm_tile.h"
 
+#include <utility>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/gemm_tile.cpp"
 #include "hwy/foreach_target.h"
@@ -152,28 +154,27 @@ struct RegisterTile {
   }
 };
 
-template <class D, int... kHeights>
-constexpr gemm::TileSet<hn::TFromD<D>> make_set(std::int64_t vectors) {
+template <class D, int kVectors, int... kIndex>
+constexpr gemm::TileSet<hn::TFromD<D>> make_set(std::integer_sequence<int, kIndex...>) {
   return {std::int64_t{hn::MaxLanes(D())},
-          vectors,
-          sizeof...(kHeights),
-          {kHeights...},
-          {{RegisterTile<D, kHeights, 1>::run, RegisterTile<D, kHeights, 2>::run}...}};
+          kVectors,
+          sizeof...(kIndex),
+          {{RegisterTile<D, kIndex + 1, 1>::run, RegisterTile<D, kIndex + 1, kVectors>::run}...}};
 }
 
 template <class T>
 const gemm::TileSet<T>& tiles_of(std::int64_t columns) {
 #if HWY_TARGET == HWY_AVX3
   using Half = hn::CappedTag<T, 32 / sizeof(T)>;
-  static constexpr gemm::TileSet<T> narrow = make_set<Half, 8, 4, 2, 1>(1);
-  static constexpr gemm::TileSet<T> wide = make_set<Tag<T>, 10, 8, 6, 4, 2, 1>(2);
+  static constexpr gemm::TileSet<T> narrow = make_set<Half, 1>(std::make_integer_sequence<int, 8>());
+  static constexpr gemm::TileSet<T> wide = make_set<Tag<T>, 2>(std::make_integer_sequence<int, 10>());
   return columns <= 32 / std::int64_t{sizeof(T)} ? narrow : wide;
 #elif HWY_TARGET == HWY_AVX2
-  static constexpr gemm::TileSet<T> narrow = make_set<Tag<T>, 8, 4, 2, 1>(1);
-  static constexpr gemm::TileSet<T> wide = make_set<Tag<T>, 6, 4, 2, 1>(2);
+  static constexpr gemm::TileSet<T> narrow = make_set<Tag<T>, 1>(std::make_integer_sequence<int, 8>());
+  static constexpr gemm::TileSet<T> wide = make_set<Tag<T>, 2>(std::make_integer_sequence<int, 6>());
   return columns <= 32 / std::int64_t{sizeof(T)} ? narrow : wide;
 #else
-  static constexpr gemm::TileSet<T> set = make_set<Tag<T>, 4, 2, 1>(2);
+  static constexpr gemm::TileSet<T> set = make_set<Tag<T>, 2>(std::make_integer_sequence<int, 4>());
   return set;
 #endif
 }

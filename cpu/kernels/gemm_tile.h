@@ -40,27 +40,24 @@ struct Tile {
   std::int64_t source_count = 0;
 };
 
-/// The tiles of one vector width. Heights are in descending order and end with 1.
+/// The tiles of one vector width.
 template <class T>
 struct TileSet {
-  static constexpr int kMaxHeights = 8;
+  static constexpr std::int64_t kMaxHeight = 10;
   std::int64_t lanes, vectors;  ///< a full panel of B is vectors * lanes wide
-  int height_count;
-  std::int64_t heights[kMaxHeights];
-  void (*kernel[kMaxHeights][2])(const Tile<T>&);  ///< [index of the height][vectors - 1]
+  std::int64_t tallest;
+  void (*kernel[kMaxHeight][2])(const Tile<T>&);  ///< [rows - 1][vectors - 1]
 
   std::int64_t width() const { return lanes * vectors; }
-  std::int64_t tallest() const { return heights[0]; }
   /// Vectors of the panel that starts at `column` of `columns`.
   std::int64_t vectors_at(std::int64_t column, std::int64_t columns) const {
     const std::int64_t left = (columns - column + lanes - 1) / lanes;
     return left < vectors ? left : vectors;
   }
-  /// The index of the tallest tile of at most `rows` (>= 1) rows.
-  int fit(std::int64_t rows) const {
-    int i = 0;
-    while (heights[i] > rows) ++i;
-    return i;
+  /// Rows of the next tile when `rows` (>= 1) are left: the last tiles share them evenly.
+  std::int64_t height(std::int64_t rows) const {
+    if (rows >= 2 * tallest) return tallest;
+    return rows <= tallest ? rows : (rows + 1) / 2;
   }
 };
 

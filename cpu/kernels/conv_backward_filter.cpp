@@ -1,0 +1,370 @@
+// conv_backward_filter as an implicit GEMM: rows are the filter's (t, r, s, c), terms the output positions
+// (n, o, p, q), columns the filters k. A row is a pointer to x at its own tap and channel; the terms are runs
+// along q, stride * channels elements apart, that all rows share; dy is the matrix B as it lies.
+//
+// Order: a leaf of the batch tree is leaf_samples(positions) samples; in a leaf the blocked chain over (n, o,
+// p, q), its running total in a buffer of the task. The tree is a binary counter: when leaf i is done it is
+// added to the sums of levels 0, 1, ... for the trailing ones of i and stored at the next level; the last
+// leaf is added to all levels that hold something, low to high, and goes to dw. All of it happens as the last
+// block of a leaf leaves the registers, so that a leaf costs about one load and one store.
+//
+// A task owns a range of rows and columns of dw and walks all samples; buffers are in tile order. Loops:
+// leaf, segment (blocks whose part of x fits a slab of about 256 KB, copied there with its border of zeros
+// where taps leave the input or x is f16 or bf16), block of 256 positions, tile of up to 10 rows, panel of
+// filters.
+#include "cpu/kernels/conv_backward_filter.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/numerics/order.h"
+#include "cpu/kernels/gemm_panels.h"
+#include "cpu/runtime/thread_pool.h"
+
+namespace isobit::cpu::kernels {
+namespace {
+
+using gemm::Panel;
+using gemm::Run;
+using gemm::Source;
+using gemm::Tile;
+using gemm::TileSet;
+using numerics::kBlock;
+
+constexpr std::int64_t kSlabBytes = 256 << 10;
+constexpr std::int64_t kChunkElements = 32 << 10;  ///< of dw, a task
+constexpr std::int64_t kChunkColumns = 512;
+constexpr double kSerialWork = 1 << 19;  ///< multiply-adds that are not worth waking a thread
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+template <class T>
+class FilterGradient {
+ public:
+  FilterGradient(const ConvGeometry& g, ConstView x, ConstView dy, T* dw)
+      : g_(g),
+        x_{x.data, x.dtype},
+        dy_{dy.data, dy.dtype},
+        dw_(dw),
+        tiles_(gemm::tiles<T>(g.k_per_group())),
+        rows_(g.terms()),
+        positions_(g.positions()),
+        leaf_samples_(numerics::leaf_samples(positions_)),
+        leaves_(divide_up(g.n, leaf_samples_)),
+        panels_(gemm::panel_count(tiles_, g.k_per_group())),
+        widened_(size_of(x.dtype) != sizeof(T)),
+        slab_(widened_ || leaves(g.axis[0]) || leaves(g.axis[1]) || leaves(g.axis[2])) {
+    plan_tasks();
+    plan_slab();
+  }
+
+  void run() const {
+    parallel_for(g_.groups * row_chunks_ * column_chunks_, [&](std::int64_t task) {
+      const std::int64_t group = task / (row_chunks_ * column_chunks_);
+      const std::int64_t row_chunk = task / column_chunks_ % row_chunks_,
+                         column_chunk = task % column_chunks_;
+      run_task({group, row_chunk * rows_ / row_chunks_, (row_chunk + 1) * rows_ / row_chunks_,
+                column_chunk * panels_ / column_chunks_, (column_chunk + 1) * panels_ / column_chunks_});
+    });
+  }
+
+ private:
+  struct Part {
+    std::int64_t group, row_begin, row_end, panel_begin, panel_end;
+  };
+  // Blocks of a leaf that share a slab: the planes (sample, o) and rows of dy they touch.
+  struct Segment {
+    std::int64_t begin, end;  ///< positions, counted from the leaf's first
+    std::int64_t plane, planes, row, rows;
+  };
+  // What a task works in.
+  struct Work {
+    Part part;
+    std::int64_t columns;  ///< of a row of the buffers, whole vectors
+    const T* const* rows;
+    T* slab;
+    T* dy;
+    Run* runs;
+    T* buffers;  ///< the leaf's total, then the levels of the tree
+    std::int64_t buffer_size;
+    Panel<T>* panels;
+    bool pack_dy;
+  };
+
+  static std::int64_t span(const AxisGeometry& axis, std::int64_t outputs) {
+    return (outputs - 1) * axis.stride + (axis.filter - 1) * axis.dilation + 1;
+  }
+  static bool leaves(const AxisGeometry& axis) {
+    return axis.pad_before > 0 || span(axis, axis.out) - axis.pad_before > axis.in;
+  }
+  std::int64_t leaf_terms(std::int64_t leaf) const {
+    return std::min(leaf_samples_, g_.n - leaf * leaf_samples_) * positions_;
+  }
+
+  void plan_tasks() {
+    const std::int64_t columns = g_.k_per_group();
+    const double work = static_cast<double>(g_.n * positions_) * static_cast<double>(rows_ * g_.k);
+    const std::int64_t threads = work < kSerialWork ? 1 : thread_count();
+    column_chunks_ = std::min(panels_, divide_up(columns, kChunkColumns));
+    const std::int64_t chunk_columns = divide_up(columns, column_chunks_);
+    row_chunks_ =
+        std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, divide_up(rows_, tiles_.tallest));
+    if (threads > 1) {
+      const std::int64_t wanted = divide_up(2 * threads, g_.groups * column_chunks_);
+      row_chunks_ = std::max(row_chunks_, std::min(wanted, divide_up(rows_, tiles_.tallest)));
+      if (g_.groups * row_chunks_ * column_chunks_ < 2 * threads)
+        column_chunks_ = std::min(panels_, divide_up(2 * threads, g_.groups * row_chunks_));
+    }
+  }
+
+  void plan_slab() {
+    const AxisGeometry &height = g_.axis[1], &width = g_.axis[2];
+    const std::int64_t terms = leaf_terms(0), blocks = numerics::block_count(terms);
+    segment_blocks_ = blocks;
+    if (slab_) {
+      row_pitch_ = span(width, width.out) * g_.c;
+      const double row_bytes =
+          static_cast<double>(row_pitch_ * g_.axis[0].filter * height.stride) * sizeof(T);
+      const double block_bytes = row_bytes * static_cast<double>(kBlock) / static_cast<double>(width.out);
+      segment_blocks_ =
+          std::clamp<std::int64_t>(static_cast<std::int64_t>(kSlabBytes / block_bytes), 1, blocks);
+      // The most that any segment needs: some rows of a leaf's only plane, or whole planes.
+      const std::int64_t most = std::min(segment_blocks_ * kBlock, terms), plane = height.out * width.out;
+      const std::int64_t rows = std::min(height.out, divide_up(most, width.out) + 1);
+      slab_rows_ = span(height, terms == plane ? rows : height.out);
+      slab_planes_ = std::min(divide_up(terms, plane), divide_up(most, plane) + 1);
+      tap_pitch_ = slab_rows_ * row_pitch_;
+      plane_pitch_ = g_.axis[0].filter * tap_pitch_;
+    } else {
+      row_pitch_ = width.in * g_.c;
+      tap_pitch_ = g_.axis[0].dilation * height.in * row_pitch_;
+    }
+  }
+
+  Segment segment(std::int64_t begin, std::int64_t end) const {
+    const std::int64_t q = g_.axis[2].out, plane_size = g_.axis[1].out * q;
+    const std::int64_t plane = begin / plane_size, last = (end - 1) / plane_size;
+    if (plane != last) return {begin, end, plane, last - plane + 1, 0, g_.axis[1].out};
+    const std::int64_t row = begin % plane_size / q;
+    return {begin, end, plane, 1, row, (end - 1) % plane_size / q - row + 1};
+  }
+
+  void run_task(const Part& part) const {
+    const std::int64_t k = g_.k_per_group(), terms = leaf_terms(0);
+    const std::int64_t panel_count = part.panel_end - part.panel_begin,
+                       row_count = part.row_end - part.row_begin;
+    const std::int64_t first_column = part.panel_begin * tiles_.width();
+    Work work;
+    work.part = part;
+    work.columns = gemm::packed_columns(tiles_, std::min(part.panel_end * tiles_.width(), k) - first_column);
+    work.pack_dy = widened_ || k % tiles_.lanes != 0;
+
+    const Scratch<Panel<T>> panels(panels_);
+    gemm::lay_out_panels(tiles_, k, panels.data());
+    const Scratch<const T*> rows(row_count);
+    const Scratch<T> slab(slab_ ? slab_planes_ * plane_pitch_ : 0);
+    const Scratch<T> dy(work.pack_dy ? std::min(segment_blocks_ * kBlock, terms) * work.columns : 0);
+    const Scratch<Run> runs(std::min(kBlock, terms) + 1);
+    work.buffer_size = row_count * work.columns;
+    const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
+    const Scratch<T> buffers(work.buffer_size * (levels + 1));
+    locate(part, slab_ ? slab.data() : x_.template as<T>(), rows.data());
+    work.rows = rows.data();
+    work.slab = slab.data();
+    work.dy = dy.data();
+    work.runs = runs.data();
+    work.buffers = buffers.data();
+    work.panels = panels.data() + part.panel_begin;
+
+    for (std::int64_t leaf = 0; leaf < leaves_; ++leaf) {
+      const std::int64_t count = leaf_terms(leaf), step = segment_blocks_ * kBlock;
+      for (std::int64_t begin = 0; begin < count; begin += step) {
+        const Segment s = segment(begin, std::min(begin + step, count));
+        if (slab_) fill_slab(leaf, s, work.slab);
+        for (std::int64_t j = 0, at = 0; j < panel_count; ++j) {
+          Panel<T>& panel = work.panels[j];
+          const std::int64_t width = panel.vectors * tiles_.lanes;
+          const Source from =
+              dy_.at((leaf * leaf_samples_ * positions_ + begin) * g_.k + part.group * k + panel.column);
+          panel.ldb = work.pack_dy ? width : g_.k;
+          if (work.pack_dy) {
+            panel.b = work.dy + at;
+            gemm::pack_panel(from, g_.k, 1, s.end - begin, panel.columns, width, work.dy + at);
+            at += (s.end - begin) * width;
+          } else {
+            panel.b = from.template as<T>();
+          }
+        }
+        for (std::int64_t block = begin; block < s.end; block += kBlock)
+          run_block(work, leaf, s, block, std::min(block + kBlock, s.end), count);
+      }
+    }
+  }
+
+  // A pointer a row: x (or the slab) at the row's tap and channel, for the output position (0, 0, 0).
+  void locate(const Part& part, const T* base, const T** rows) const {
+    const std::int64_t channels = g_.c_per_group();
+    if (!slab_)
+      base -= ((g_.axis[0].pad_before * g_.axis[1].in + g_.axis[1].pad_before) * g_.axis[2].in +
+               g_.axis[2].pad_before) *
+              g_.c;
+    base += part.group * channels;
+    for (std::int64_t row = part.row_begin; row < part.row_end; ++row) {
+      const std::int64_t c = row % channels, tap = row / channels;
+      const std::int64_t s = tap % g_.axis[2].filter, r = tap / g_.axis[2].filter % g_.axis[1].filter;
+      const std::int64_t t = tap / (g_.axis[2].filter * g_.axis[1].filter);
+      *rows++ =
+          base + t * tap_pitch_ + r * g_.axis[1].dilation * row_pitch_ + s * g_.axis[2].dilation * g_.c + c;
+    }
+  }
+
+  // The rows of x that a segment reads, with their border: for every plane, tap of the depth, row: [width,
+  // c].
+  void fill_slab(std::int64_t leaf, const Segment& segment, T* to) const {
+    const AxisGeometry &depth = g_.axis[0], &height = g_.axis[1], &width = g_.axis[2];
+    const std::int64_t slab_width = span(width, width.out);
+    const std::int64_t left = std::clamp<std::int64_t>(width.pad_before, 0, slab_width);
+    const std::int64_t first = left - width.pad_before;
+    const std::int64_t inside = std::clamp<std::int64_t>(width.in - first, 0, slab_width - left);
+    const std::int64_t rows = span(height, segment.rows);
+    for (std::int64_t plane = segment.plane; plane < segment.plane + segment.planes; ++plane) {
+      const std::int64_t sample = leaf * leaf_samples_ + plane / depth.out, o = plane % depth.out;
+      for (std::int64_t t = 0; t < depth.filter; ++t) {
+        const std::int64_t d = o * depth.stride + t * depth.dilation - depth.pad_before;
+        T* row = to + (plane - segment.plane) * plane_pitch_ + t * tap_pitch_;
+        for (std::int64_t i = 0; i < rows; ++i, row += row_pitch_) {
+          const std::int64_t h = segment.row * height.stride + i - height.pad_before;
+          if (d < 0 || d >= depth.in || h < 0 || h >= height.in || inside == 0) {
+            std::fill(row, row + row_pitch_, T(0));
+            continue;
+          }
+          std::fill(row, row + left * g_.c, T(0));
+          gemm::widen(x_.at((((sample * depth.in + d) * height.in + h) * width.in + first) * g_.c),
+                      row + left * g_.c, inside * g_.c);
+          std::fill(row + (left + inside) * g_.c, row + row_pitch_, T(0));
+        }
+      }
+    }
+  }
+
+  // The runs of positions [begin, end) of a leaf: rows of q, joined where they touch.
+  std::int64_t plan_runs(std::int64_t leaf, const Segment& segment, std::int64_t begin, std::int64_t end,
+                         Run* runs) const {
+    const AxisGeometry &depth = g_.axis[0], &height = g_.axis[1], &width = g_.axis[2];
+    const std::int64_t step = width.stride * g_.c;
+    std::int64_t count = 0;
+    for (std::int64_t at = begin; at < end;) {
+      const std::int64_t q = at % width.out, p = at / width.out % height.out,
+                         plane = at / (width.out * height.out);
+      std::int64_t offset = 0;
+      if (slab_) {
+        offset = (plane - segment.plane) * plane_pitch_ + (p - segment.row) * height.stride * row_pitch_;
+      } else {
+        const std::int64_t sample = leaf * leaf_samples_ + plane / depth.out, o = plane % depth.out;
+        offset = ((sample * depth.in + o * depth.stride) * height.in + p * height.stride) * row_pitch_;
+      }
+      offset += q * step;
+      const std::int64_t length = std::min(width.out - q, end - at);
+      if (count > 0 && runs[count - 1].offset + runs[count - 1].length * step == offset) {
+        runs[count - 1].length += length;
+      } else {
+        runs[count++] = {offset, length};
+      }
+      at += length;
+    }
+    return count;
+  }
+
+  void run_block(const Work& work, std::int64_t leaf, const Segment& segment, std::int64_t begin,
+                 std::int64_t end, std::int64_t leaf_end) const {
+    const Part& part = work.part;
+    const bool last_block = end == leaf_end, last_leaf = leaf + 1 == leaves_;
+    const T* sources[66];
+    T* outs[TileSet<T>::kMaxHeight];
+    Tile<T> tile;
+    tile.runs = work.runs;
+    tile.run_count = plan_runs(leaf, segment, begin, end, work.runs);
+    tile.step = g_.axis[2].stride * g_.c;
+    tile.out = outs;
+    tile.sources = sources;
+
+    // Where the block's sums go, and what they are added to.
+    const T* buffers[66];
+    std::int64_t buffer_count = 0;
+    T* to = work.buffers;
+    if (!last_block) {
+      tile.accumulate = begin > 0;
+    } else {
+      if (begin > 0) buffers[buffer_count++] = work.buffers;
+      const int levels = last_leaf ? 64 : std::countr_one(static_cast<std::uint64_t>(leaf));
+      for (int level = 0; level < levels && leaf >> level != 0; ++level)
+        if ((leaf >> level & 1) != 0) buffers[buffer_count++] = work.buffers + (level + 1) * work.buffer_size;
+      to = work.buffers + (levels + 1) * work.buffer_size;
+    }
+    const bool to_dw = last_block && last_leaf;
+    tile.source_count = buffer_count;
+
+    const std::int64_t row_count = part.row_end - part.row_begin,
+                       panel_count = part.panel_end - part.panel_begin;
+    const std::int64_t first_column = part.panel_begin * tiles_.width();
+    for (std::int64_t row = 0; row < row_count;) {
+      const std::int64_t height = tiles_.height(row_count - row);
+      tile.rows = work.rows + row;
+      for (std::int64_t j = 0; j < panel_count; ++j) {
+        const Panel<T>& panel = work.panels[j];
+        const std::int64_t width = panel.vectors * tiles_.lanes;
+        const std::int64_t at = row * work.columns + height * (panel.column - first_column);
+        tile.b = panel.b + (begin - segment.begin) * panel.ldb;
+        tile.ldb = panel.ldb;
+        for (std::int64_t i = 0; i < buffer_count; ++i) sources[i] = buffers[i] + at;
+        if (to_dw) {
+          tile.columns = panel.columns;
+          T* out = dw_ + (part.row_begin + row) * g_.k + part.group * g_.k_per_group() + panel.column;
+          for (std::int64_t i = 0; i < height; ++i) outs[i] = out + i * g_.k;
+        } else {
+          tile.columns = width;
+          for (std::int64_t i = 0; i < height; ++i) outs[i] = to + at + i * width;
+        }
+        tiles_.kernel[height - 1][panel.vectors - 1](tile);
+      }
+      row += height;
+    }
+  }
+
+  const ConvGeometry& g_;
+  const Source x_, dy_;
+  T* const dw_;
+  const TileSet<T>& tiles_;
+  const std::int64_t rows_, positions_, leaf_samples_, leaves_, panels_;
+  const bool widened_, slab_;
+  std::int64_t row_chunks_ = 1, column_chunks_ = 1;
+  // Between neighbouring rows, taps of the depth, planes of the slab; without a slab x's own.
+  std::int64_t segment_blocks_ = 1, slab_rows_ = 0, slab_planes_ = 0, row_pitch_ = 0, tap_pitch_ = 0,
+               plane_pitch_ = 0;
+};
+
+}  // namespace
+
+void conv_backward_filter_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
+  const std::int64_t size = g.w_size();
+  if (size == 0) return;
+  if (g.n == 0 || g.positions() == 0) {
+    std::memset(dw.data, 0, static_cast<std::size_t>(size * size_of(dw.dtype)));
+  } else if (dw.dtype == DType::f64) {
+    FilterGradient<double>(g, x, dy, dw.as<double>()).run();
+  } else if (dw.dtype == DType::f32) {
+    FilterGradient<float>(g, x, dy, dw.as<float>()).run();
+  } else {
+    const Scratch<float> sums(size);
+    FilterGradient<float>(g, x, dy, sums.data()).run();
+    parallel_ranges(size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+      gemm::narrow(sums.data() + begin, static_cast<char*>(dw.data) + begin * size_of(dw.dtype), dw.dtype,
+                   end - begin);
+    });
+  }
+}
+
+}  // namespace isobit::cpu::kernels
