@@ -1,6 +1,6 @@
 // The definition of the three convolutions. x [n, d, h, w, c], w [t, r, s, c / groups, k], y [n, o, p, q, k].
-// Filter f of group k / (K / groups) reads the input channels of its group. A tap outside x reads +0 and takes
-// part; so does, in backward_input, a tap of the element's stride phase whose dy lies outside y.
+// Filter f of group k / (K / groups) reads the input channels of its group. A tap outside x reads +0 and
+// takes part; so does, in backward_input, a tap of the element's stride phase whose dy lies outside y.
 #include <array>
 
 #include "cpu/reference/order.h"
@@ -13,10 +13,20 @@ namespace {
 // Extents by name; the arithmetic here is the reference's own.
 struct Sizes {
   explicit Sizes(const ConvGeometry& g)
-      : N(g.n), C(g.c), K(g.k), cg(g.c / g.groups), kg(g.k / g.groups),
-        D(g.axis[0].in), H(g.axis[1].in), W(g.axis[2].in),
-        T(g.axis[0].filter), R(g.axis[1].filter), S(g.axis[2].filter),
-        O(g.axis[0].out), P(g.axis[1].out), Q(g.axis[2].out) {}
+      : N(g.n),
+        C(g.c),
+        K(g.k),
+        cg(g.c / g.groups),
+        kg(g.k / g.groups),
+        D(g.axis[0].in),
+        H(g.axis[1].in),
+        W(g.axis[2].in),
+        T(g.axis[0].filter),
+        R(g.axis[1].filter),
+        S(g.axis[2].filter),
+        O(g.axis[0].out),
+        P(g.axis[1].out),
+        Q(g.axis[2].out) {}
   std::int64_t N, C, K, cg, kg, D, H, W, T, R, S, O, P, Q;
 
   std::int64_t x(std::int64_t n, std::int64_t d, std::int64_t h, std::int64_t w, std::int64_t c) const {
@@ -39,8 +49,8 @@ bool inside(std::int64_t i, std::int64_t extent) {
   return 0 <= i && i < extent;
 }
 
-// Whether tap `tap` belongs to the stride phase of input coordinate `in`; then `out` is the output that reaches
-// `in` through it (perhaps outside y).
+// Whether tap `tap` belongs to the stride phase of input coordinate `in`; then `out` is the output that
+// reaches `in` through it (perhaps outside y).
 bool in_phase(const AxisGeometry& a, std::int64_t in, std::int64_t tap, std::int64_t* out) {
   const std::int64_t distance = in + a.pad_before - tap * a.dilation;
   *out = distance / a.stride;
@@ -62,7 +72,7 @@ template <class S>
 void forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
   using V = Compute<S>;
   const Sizes z(g);
-  const auto& [ad, ah, aw] = g.axis;
+  const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   for (std::int64_t n = 0; n < z.N; ++n)
     for (std::int64_t o = 0; o < z.O; ++o)
       for (std::int64_t p = 0; p < z.P; ++p)
@@ -90,7 +100,7 @@ template <class S>
 void backward_input(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   using V = Compute<S>;
   const Sizes z(g);
-  const auto& [ad, ah, aw] = g.axis;
+  const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   for (std::int64_t n = 0; n < z.N; ++n)
     for (std::int64_t d = 0; d < z.D; ++d)
       for (std::int64_t h = 0; h < z.H; ++h)
@@ -103,7 +113,8 @@ void backward_input(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
               for (std::int64_t t = 0; t < z.T; ++t)
                 for (std::int64_t r = 0; r < z.R; ++r)
                   for (std::int64_t s = 0; s < z.S; ++s) {
-                    if (!in_phase(ad, d, t, &o) || !in_phase(ah, h, r, &p) || !in_phase(aw, v, s, &q)) continue;
+                    if (!in_phase(ad, d, t, &o) || !in_phase(ah, h, r, &p) || !in_phase(aw, v, s, &q))
+                      continue;
                     const bool real = inside(o, z.O) && inside(p, z.P) && inside(q, z.Q);
                     for (std::int64_t k = group * z.kg; k < (group + 1) * z.kg; ++k)
                       chain.fma(real ? load<S>(dy, z.y(n, o, p, q, k)) : V{0},
@@ -117,7 +128,7 @@ template <class S>
 void backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
   using V = Compute<S>;
   const Sizes z(g);
-  const auto& [ad, ah, aw] = g.axis;
+  const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   for (std::int64_t t = 0; t < z.T; ++t)
     for (std::int64_t r = 0; r < z.R; ++r)
       for (std::int64_t s = 0; s < z.S; ++s)
@@ -141,9 +152,8 @@ void backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw) 
 }  // namespace
 
 void conv_forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
-  with_floating("conv_forward", x.dtype, [&](auto tag) {
-    forward<typename decltype(tag)::type>(g, x, w, epilogue, y);
-  });
+  with_floating("conv_forward", x.dtype,
+                [&](auto tag) { forward<typename decltype(tag)::type>(g, x, w, epilogue, y); });
 }
 
 void conv_backward_input(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {

@@ -1,5 +1,5 @@
-// The definition of the kernels that move data: fills, casts, strided copies, rows, padding. Padding and strides
-// are the plain index formulas of core/backend.h.
+// The definition of the kernels that move data: fills, casts, strided copies, rows, padding. Padding and
+// strides are the plain index formulas of core/backend.h.
 #include <array>
 #include <vector>
 
@@ -29,7 +29,7 @@ void cast(ConstView in, View out) {
 }
 
 void strided_copy(const StridedGeometry& g, ConstView in, View out) {
-  with_any("strided_copy", out.dtype, [&](auto tag) {
+  with_movable("strided_copy", out.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
     for (std::int64_t i = 0; i < g.numel(); ++i) out.as<S>()[i] = in.as<S>()[operand_element(g, 0, i)];
   });
@@ -59,9 +59,10 @@ std::int64_t product(const std::array<std::int64_t, Shape::max_rank>& extents, i
 }  // namespace
 
 void pad(const PadGeometry& g, ConstView x, View y) {
-  with_any("pad", x.dtype, [&](auto tag) {
+  with_movable("pad", x.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
-    const S value = numerics::cast<S>(g.value);
+    const double border = x.dtype == DType::boolean && g.value != 0 ? 1.0 : g.value;
+    const S value = numerics::cast<S>(border);
     for (std::int64_t i = 0; i < product(g.out, g.rank); ++i) {
       const std::int64_t source = padded_source(g, i);
       y.as<S>()[i] = source < 0 ? value : x.as<S>()[source];
@@ -70,7 +71,7 @@ void pad(const PadGeometry& g, ConstView x, View y) {
 }
 
 void pad_backward(const PadGeometry& g, ConstView dy, View dx) {
-  with_any("pad_backward", dy.dtype, [&](auto tag) {
+  with_movable("pad_backward", dy.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
     for (std::int64_t i = 0; i < product(g.in, g.rank); ++i) store<S>(dx, i, 0.0);  // what was cropped away
     for (std::int64_t i = 0; i < product(g.out, g.rank); ++i) {
@@ -81,7 +82,7 @@ void pad_backward(const PadGeometry& g, ConstView dy, View dx) {
 }
 
 void gather_rows(ConstView rows, ConstView index, std::int64_t row_size, View out) {
-  with_any("gather_rows", out.dtype, [&](auto tag) {
+  with_movable("gather_rows", out.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
     for (std::int64_t i = 0; i < index.numel; ++i)
       for (std::int64_t j = 0; j < row_size; ++j)
@@ -89,7 +90,8 @@ void gather_rows(ConstView rows, ConstView index, std::int64_t row_size, View ou
   });
 }
 
-void scatter_add_rows(ConstView dy, ConstView index, std::int64_t row_count, std::int64_t row_size, View out) {
+void scatter_add_rows(ConstView dy, ConstView index, std::int64_t row_count, std::int64_t row_size,
+                      View out) {
   with_floating("scatter_add_rows", dy.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
     std::vector<Compute<S>> sum(static_cast<std::size_t>(row_count * row_size));
@@ -98,7 +100,8 @@ void scatter_add_rows(ConstView dy, ConstView index, std::int64_t row_count, std
         auto& element = sum[static_cast<std::size_t>(index.as<std::int64_t>()[i] * row_size + j)];
         element = element + load<S>(dy, i * row_size + j);
       }
-    for (std::int64_t i = 0; i < row_count * row_size; ++i) store<S>(out, i, sum[static_cast<std::size_t>(i)]);
+    for (std::int64_t i = 0; i < row_count * row_size; ++i)
+      store<S>(out, i, sum[static_cast<std::size_t>(i)]);
   });
 }
 

@@ -1,7 +1,8 @@
-// The definition of the norms over x[a, b, g, d] (NormGeometry): statistics of batch norm per g, over (a, b) by
-// the batch tree; of layer and group norm per (a, g), a blocked chain over b of lanes over d. Statistics, gamma
-// and beta are in the compute type.
+// The definition of the norms over x[a, b, g, d] (NormGeometry): statistics of batch norm per g, over (a, b)
+// by the batch tree; of layer and group norm per (a, g), a blocked chain over b of lanes over d. Statistics,
+// gamma and beta are in the compute type.
 #include <cmath>
+#include <vector>
 
 #include "cpu/reference/order.h"
 #include "cpu/reference/reference.h"
@@ -10,7 +11,8 @@
 namespace isobit::cpu::reference {
 namespace {
 
-std::int64_t element(const NormGeometry& g, std::int64_t a, std::int64_t b, std::int64_t group, std::int64_t d) {
+std::int64_t element(const NormGeometry& g, std::int64_t a, std::int64_t b, std::int64_t group,
+                     std::int64_t d) {
   return ((a * g.b + b) * g.g + group) * g.d + d;
 }
 
@@ -67,7 +69,9 @@ void norm_statistics(const NormGeometry& g, ConstView x, View mean, View varianc
     using V = Compute<S>;
     const V count = static_cast<V>(g.count());
     for (std::int64_t i = 0; i < g.statistics(); ++i) {
-      const auto value = [&](auto a, auto b, auto group, auto d) { return load<S>(x, element(g, a, b, group, d)); };
+      const auto value = [&](auto a, auto b, auto group, auto d) {
+        return load<S>(x, element(g, a, b, group, d));
+      };
       const V m = statistic_sum<V>(g, i, value) / count;
       const auto square = [&](auto a, auto b, auto group, auto d) {
         const V distance = value(a, b, group, d) - m;
@@ -79,8 +83,8 @@ void norm_statistics(const NormGeometry& g, ConstView x, View mean, View varianc
   });
 }
 
-void norm_apply(const NormGeometry& g, double eps, ConstView x, ConstView mean, ConstView variance, ConstView gamma,
-                ConstView beta, View y) {
+void norm_apply(const NormGeometry& g, double eps, ConstView x, ConstView mean, ConstView variance,
+                ConstView gamma, ConstView beta, View y) {
   with_floating("norm_apply", x.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
     using V = Compute<S>;
@@ -99,8 +103,8 @@ void norm_apply(const NormGeometry& g, double eps, ConstView x, ConstView mean, 
   });
 }
 
-void norm_backward(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean, ConstView variance,
-                   ConstView gamma, View dx) {
+void norm_backward(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
+                   ConstView variance, ConstView gamma, View dx) {
   with_floating("norm_backward", x.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
     using V = Compute<S>;
@@ -113,15 +117,16 @@ void norm_backward(const NormGeometry& g, double eps, ConstView dy, ConstView x,
     const auto product = [&](auto a, auto b, auto group, auto d) {
       return e(a, b, group, d) * normalised.h(a, b, group, d);
     };
+    std::vector<V> mean_e, mean_eh;
     for (std::int64_t i = 0; i < g.statistics(); ++i) {
-      const V mean_e = statistic_sum<V>(g, i, e) / count;
-      const V mean_eh = statistic_sum<V>(g, i, product) / count;
-      for_each_element(g, [&](auto a, auto b, auto group, auto d) {
-        if (statistic(g, a, group) != i) return;
-        const V inner = numerics::fma(-normalised.h(a, b, group, d), mean_eh, e(a, b, group, d) - mean_e);
-        store<S>(dx, element(g, a, b, group, d), normalised.rstd(a, group) * inner);
-      });
+      mean_e.push_back(statistic_sum<V>(g, i, e) / count);
+      mean_eh.push_back(statistic_sum<V>(g, i, product) / count);
     }
+    for_each_element(g, [&](auto a, auto b, auto group, auto d) {
+      const auto i = static_cast<std::size_t>(statistic(g, a, group));
+      const V inner = numerics::fma(-normalised.h(a, b, group, d), mean_eh[i], e(a, b, group, d) - mean_e[i]);
+      store<S>(dx, element(g, a, b, group, d), normalised.rstd(a, group) * inner);
+    });
   });
 }
 

@@ -9,8 +9,8 @@
 
 namespace isobit::cpu::reference {
 
-/// Blocked chain: terms arrive in order; every numerics::kBlock of them make one chain from +0; the sum is the
-/// first chain's, to which the others are added left to right.
+/// Blocked chain: terms arrive in order; every numerics::kBlock of them make one chain from +0; the sum is
+/// the first chain's, to which the others are added left to right.
 template <class T>
 class BlockedChain {
  public:

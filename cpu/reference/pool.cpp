@@ -16,11 +16,12 @@ void for_each_output(const PoolGeometry& g, const Fn& fn) {
       for (std::int64_t q = 0; q < g.axis[2].out; ++q) fn(std::array<std::int64_t, 3>{o, p, q});
 }
 
-// Calls fn(position) for every tap of the window that lies inside the input, in window order; position = (d * H
+// Calls fn(position) for every tap of the window that lies inside the input, in window order; position = (d *
+// H
 // + h) * W + w.
 template <class Fn>
 void for_each_tap(const PoolGeometry& g, const std::array<std::int64_t, 3>& output, const Fn& fn) {
-  const auto& [ad, ah, aw] = g.axis;
+  const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   for (std::int64_t t = 0; t < ad.filter; ++t)
     for (std::int64_t r = 0; r < ah.filter; ++r)
       for (std::int64_t s = 0; s < aw.filter; ++s) {
@@ -40,8 +41,8 @@ std::int64_t count_of(const PoolGeometry& g, const std::array<std::int64_t, 3>& 
     std::int64_t count = 0;
     for (std::int64_t tap = 0; tap < a.filter; ++tap) {
       const std::int64_t in = output[i] * a.stride + tap * a.dilation - a.pad_before;
-      const bool counts = g.count_include_pad ? -a.pad_before <= in && in < a.in + a.pad_after
-                                              : 0 <= in && in < a.in;
+      const bool counts =
+          g.count_include_pad ? -a.pad_before <= in && in < a.in + a.pad_after : 0 <= in && in < a.in;
       if (counts) ++count;
     }
     product *= count;

@@ -1,6 +1,6 @@
-// The definition of reductions over axes of a dense tensor. The order is ReduceGeometry's: lanes over the last
-// axis make a term, a blocked chain goes over the other reduced axes in row-major order, and the batch tree over
-// axis 0.
+// The definition of reductions over axes of a dense tensor. The order is ReduceGeometry's: lanes over the
+// last axis make a term, a blocked chain goes over the other reduced axes in row-major order, and the batch
+// tree over axis 0.
 #include <vector>
 
 #include "cpu/reference/order.h"
@@ -112,8 +112,7 @@ void integer_sum(const ReduceGeometry& g, ConstView x, View out) {
 void reduce_sum(const ReduceGeometry& g, ConstView x, View out) {
   if (x.dtype == DType::i32) return integer_sum<std::int32_t>(g, x, out);
   if (x.dtype == DType::i64) return integer_sum<std::int64_t>(g, x, out);
-  with_floating("reduce_sum", x.dtype,
-                [&](auto tag) { float_sum<typename decltype(tag)::type>(g, x, out); });
+  with_floating("reduce_sum", x.dtype, [&](auto tag) { float_sum<typename decltype(tag)::type>(g, x, out); });
 }
 
 void reduce_extreme(ReduceOp op, const ReduceGeometry& g, ConstView x, View out, View index) {

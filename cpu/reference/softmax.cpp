@@ -41,7 +41,8 @@ void softmax(std::int64_t columns, ConstView x, View y) {
         e[static_cast<std::size_t>(j)] = numerics::exp(load<S>(x, first + j) - m);
         s.add(e[static_cast<std::size_t>(j)]);
       }
-      for (std::int64_t j = 0; j < columns; ++j) store<S>(y, first + j, e[static_cast<std::size_t>(j)] / s.sum());
+      const V sum = s.sum();
+      for (std::int64_t j = 0; j < columns; ++j) store<S>(y, first + j, e[static_cast<std::size_t>(j)] / sum);
     });
   });
 }
@@ -83,7 +84,8 @@ void log_softmax_backward(std::int64_t columns, ConstView dy, ConstView y, View 
       for (std::int64_t j = 0; j < columns; ++j) lanes.add(load<S>(dy, first + j));
       const V t = lanes.sum();
       for (std::int64_t j = 0; j < columns; ++j)
-        store<S>(dx, first + j, numerics::fma(-numerics::exp(load<S>(y, first + j)), t, load<S>(dy, first + j)));
+        store<S>(dx, first + j,
+                 numerics::fma(-numerics::exp(load<S>(y, first + j)), t, load<S>(dy, first + j)));
     });
   });
 }

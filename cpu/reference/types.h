@@ -55,6 +55,13 @@ void with_any(const char* kernel, DType dtype, const Fn& fn) {
   with_numeric(kernel, dtype, fn);
 }
 
+/// Calls fn(Tag<S>) for a type that elements of `dtype` can be copied as: bool moves as bytes, for foreign
+/// memory may hold others than 0 and 1.
+template <class Fn>
+void with_movable(const char* kernel, DType dtype, const Fn& fn) {
+  with_numeric(kernel, dtype == DType::boolean ? DType::u8 : dtype, fn);
+}
+
 /// What elements of storage type S are computed in: f32 for f16 and bf16, else S itself.
 template <class S>
 using Compute = std::conditional_t<numerics::is_half<S>, float, S>;
@@ -62,7 +69,7 @@ using Compute = std::conditional_t<numerics::is_half<S>, float, S>;
 template <class S>
 Compute<S> load(ConstView v, std::int64_t i) {
   if constexpr (std::is_same_v<S, bool>) {
-    return v.as<unsigned char>()[i] != 0;  // foreign memory may hold other values than 0 and 1
+    return v.as<unsigned char>()[i] != 0;
   } else if constexpr (numerics::is_half<S>) {
     return numerics::widen(v.as<S>()[i]);
   } else {
