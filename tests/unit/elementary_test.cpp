@@ -133,7 +133,6 @@ TYPED_TEST(ElementaryValues, OddAndEven) {
 TEST(LargeAngles, ReductionKnowsEnoughOfPi) {
   // The f64 and the f32 nearest to a multiple of pi / 2 (Muller et al., Handbook of Floating-Point
   // Arithmetic, 10.4.2).
-            std::sin(std::ldexp(6381956970095103.0, 797)));
   EXPECT_NEAR(numerics::cos(std::ldexp(6381956970095103.0, 797)), -4.68716592425462761112e-19, 1e-34);
   EXPECT_NEAR(numerics::cos(std::ldexp(16367173.0f, 72)), -1.6147697982476e-9, 2e-16);
 }

@@ -24,34 +24,7 @@
 #include "cpu/runtime/isa.h"
 #include "isobit/error.h"
 #include "tests/support/elementary.h"
-
-#ifndef ISOBIT_TESTS_UNIT_SIMD_TEST_ONCE
-#define ISOBIT_TESTS_UNIT_SIMD_TEST_ONCE
-namespace isobit::testing {
-
-// What every wrapper makes of (a, b, c), element by element.
-template <typename T>
-struct Wrapped {
-  std::vector<T> fma, fnma, scalar_fma, max, min, root, absolute, unequal, below, chosen, bits, negated,
-      quotient;
-  explicit Wrapped(std::size_t n)
-      : fma(n),
-        fnma(n),
-        scalar_fma(n),
-        max(n),
-        min(n),
-        root(n),
-        absolute(n),
-        unequal(n),
-        below(n),
-        chosen(n),
-        bits(n),
-        negated(n),
-        quotient(n) {}
-};
-
-}  // namespace isobit::testing
-#endif
+#include "tests/support/simd_wrapped.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::testing::HWY_NAMESPACE {
