@@ -1,0 +1,91 @@
+// What every fuzz target does with its input: each reader gives a value or an isobit::Error, and what it gave
+// holds together. Used by the libFuzzer programs (fuzz_*.cpp) and by the replay of the seeds in every build.
+#pragma once
+#include <isobit/data.h>
+#include <isobit/error.h>
+#include <isobit/io.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace isobit::fuzz {
+
+using Input = std::span<const std::uint8_t>;
+
+// A broken promise ends the process, in a fuzzer and in a test alike.
+inline void require(bool promise) {
+  if (!promise) std::abort();
+}
+
+/// IDX, plain or gzip.
+inline void idx(Input input) {
+  try {
+    const Tensor t = data::decode_idx(input, "input");
+    require(t.rank() >= 1 && t.bytes() >= t.numel());
+  } catch (const Error&) {
+  }
+}
+
+/// What was read is written and read again.
+inline void safetensors(Input input) {
+  try {
+    const io::SafeTensors file = io::decode_safetensors(input, "input");
+    const std::vector<std::uint8_t> bytes = io::encode_safetensors(file.tensors, file.metadata);
+    const io::SafeTensors again = io::decode_safetensors(bytes, "again");
+    require(again.metadata == file.metadata && again.tensors.size() == file.tensors.size());
+    require(io::digest(again.tensors) == io::digest(file.tensors));
+  } catch (const Error&) {
+  }
+}
+
+// Small enough for a fuzzer to try many.
+inline constexpr io::ImageLimits limits{.max_pixels = std::int64_t{1} << 18};
+
+inline void png(Input input) {
+  try {
+    const Tensor image = io::decode_png(input, "input", limits);
+    require(image.rank() == 3 && image.shape(0) * image.shape(1) <= limits.max_pixels);
+    require(equal_bits(io::decode_png(io::encode_png(image), "again"), image));
+  } catch (const Error&) {
+  }
+}
+
+inline void jpeg(Input input) {
+  try {
+    const Tensor image = io::decode_jpeg(input, "input", limits);
+    require(image.rank() == 3 && (image.shape(2) == 1 || image.shape(2) == 3));
+    // Every pixel was written: a sanitizer sees one that was not.
+    std::uint64_t sum = 0;
+    for (const std::uint8_t pixel : image.data<std::uint8_t>()) sum += pixel;
+    require(sum <= 255u * static_cast<std::uint64_t>(image.numel()));
+  } catch (const Error&) {
+  }
+}
+
+/// The first byte says how many labels a record has and which counts.
+inline void cifar(Input input) {
+  if (input.empty()) return;
+  const int label_bytes = 1 + (input[0] & 1), label_index = (input[0] >> 1) & 1;
+  try {
+    const data::Dataset set =
+        data::decode_cifar(input.subspan(1), "input", label_bytes, label_index,
+                           std::vector<std::string>(label_bytes == 1 ? 10 : 100, "class"));
+    const data::Normalise statistics = data::channel_statistics(set);
+    require(set.size() >= 1 && statistics.mean.size() == 3);
+  } catch (const Error&) {
+  }
+}
+
+struct Target {
+  const char* name;  ///< of the folder with its seeds
+  void (*run)(Input);
+};
+inline constexpr Target targets[] = {
+    {"idx", idx}, {"idx_gzip", idx}, {"safetensors", safetensors},
+    {"png", png}, {"jpeg", jpeg},    {"cifar", cifar},
+};
+
+}  // namespace isobit::fuzz
