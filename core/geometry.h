@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "core/op_codes.h"
 
@@ -44,9 +46,17 @@ struct ConvGeometry {
 
 /// Options of a convolution as a user gives them, per spatial axis of the tensors' rank.
 struct ConvOptions;  // isobit/ops.h
-/// x and w of rank 3, 4 or 5 (one, two or three spatial axes). Throws Error naming both shapes and the
+/// x and w of rank 3, 4 or 5 (one, two or three spatial axes). Throws Error(op) naming both shapes and the
 /// numbers that clash.
-ConvGeometry make_conv_geometry(const Shape& x, const Shape& w, const ConvOptions& options);
+ConvGeometry make_conv_geometry(const char* op, const Shape& x, const Shape& w, const ConvOptions& options);
+inline ConvGeometry make_conv_geometry(const Shape& x, const Shape& w, const ConvOptions& options) {
+  return make_conv_geometry("conv", x, w, options);
+}
+/// The shape of y for an x of rank `rank`.
+Shape conv_output_shape(const ConvGeometry& g, int rank);
+/// x[n.., c] * w[c, k] as a convolution with a 1x1 window: axis 0 holds the samples, all between it and the
+/// last the positions.
+ConvGeometry make_linear_geometry(const Shape& x, const Shape& w);
 
 /// Windows over x[n, d, h, w, c] -> y[n, o, p, q, c]. ceil_mode windows that would start beyond input and
 /// left padding are dropped (already in `out`).
@@ -60,10 +70,13 @@ struct PoolGeometry {
 };
 struct PerAxis;      // isobit/ops.h
 struct PoolOptions;  // isobit/ops.h
+struct PerAxis;      // isobit/ops.h
+struct PoolOptions;  // isobit/ops.h
 /// x of rank 3, 4 or 5. `op` is named in errors: "max_pool", "avg_pool". Throws Error naming the shape and the
-/// numbers that clash.
+/// numbers that clash unless every window holds at least one element of x.
 PoolGeometry make_pool_geometry(const char* op, const Shape& x, const PerAxis& window,
                                 const PoolOptions& options);
+Shape pool_output_shape(const PoolGeometry& g, int rank);
 
 /// A loop over `extent` (row major, dense output) that reads up to three operands by strides in elements (0 =
 /// broadcast). Adjacent axes are merged wherever all operands allow; rank >= 1.
@@ -119,8 +132,8 @@ struct ReduceGeometry {
   }
   std::string to_string() const;
 };
-/// `axes` as a mask over x's axes. `batch` false treats axis 0 like any other (for matmul-like sums without
-/// the promise).
+/// `axes` lie in [0, rank), each at most once. Axes of extent 1 between the first and the last count as
+/// neither kept nor reduced.
 ReduceGeometry make_reduce_geometry(const Shape& x, std::span<const int> axes);
 
 /// c[b, m, n] = a[b, m, k] b[b, k, n], each operand possibly stored transposed; batches by element stride (0
@@ -154,5 +167,8 @@ struct PadGeometry {
   PadMode mode = PadMode::constant;
   double value = 0;
 };
+/// {before, after} of each axis. Throws Error(op) when a crop takes more than there is.
+PadGeometry make_pad_geometry(const char* op, const Shape& x,
+                              std::span<const std::pair<std::int64_t, std::int64_t>> widths, Shape* out);
 
 }  // namespace isobit
