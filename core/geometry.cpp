@@ -66,8 +66,7 @@ void set_window(const Place& at, const char* window_name, std::int64_t filter, c
   if (filter < 1)
     fail(at.op, "{} has extent {} on spatial axis {}, expected at least 1 (x {})", window_name, filter,
          at.axis, at.x);
-  if (a.stride < 1)
-    fail(at.op, "stride is {} on spatial axis {}, expected at least 1", a.stride, at.axis);
+  if (a.stride < 1) fail(at.op, "stride is {} on spatial axis {}, expected at least 1", a.stride, at.axis);
   if (a.dilation < 1)
     fail(at.op, "dilation is {} on spatial axis {}, expected at least 1", a.dilation, at.axis);
 }
@@ -133,7 +132,9 @@ ConvGeometry make_conv_geometry(const char* op, const Shape& x, const Shape& w, 
   const int spatial = spatial_axes(op, x);
   if (w.rank() != x.rank())
     fail(op, "filter w {} has {} axes, x {} has {}; expected [{}c/groups, k]", w, w.rank(), x, x.rank(),
-         spatial == 1 ? "s, " : spatial == 2 ? "r, s, " : "t, r, s, ");
+         spatial == 1   ? "s, "
+         : spatial == 2 ? "r, s, "
+                        : "t, r, s, ");
   check_count(op, "stride", options.stride, spatial, x);
   check_count(op, "dilation", options.dilation, spatial, x);
   const int rank = x.rank();
@@ -155,8 +156,8 @@ ConvGeometry make_conv_geometry(const char* op, const Shape& x, const Shape& w, 
     AxisGeometry& a = g.axis[i + 3 - spatial];
     set_window(at, "filter", w.begin()[i], options.stride, options.dilation, a);
     set_padding(at, options.padding, spatial, a);
-    const std::int64_t cropped =
-        plus(at, plus(at, a.in, std::min<std::int64_t>(a.pad_before, 0)), std::min<std::int64_t>(a.pad_after, 0));
+    const std::int64_t cropped = plus(at, plus(at, a.in, std::min<std::int64_t>(a.pad_before, 0)),
+                                      std::min<std::int64_t>(a.pad_after, 0));
     if (cropped < 0)
       fail(op, "padding {{{},{}}} crops more than spatial axis {} of x {} has", a.pad_before, a.pad_after, i,
            x);
@@ -171,7 +172,9 @@ ConvGeometry make_conv_geometry(const char* op, const Shape& x, const Shape& w, 
   return g;
 }
 
-Shape conv_output_shape(const ConvGeometry& g, int rank) { return output_shape(g.n, g.axis, g.k, rank); }
+Shape conv_output_shape(const ConvGeometry& g, int rank) {
+  return output_shape(g.n, g.axis, g.k, rank);
+}
 
 ConvGeometry make_linear_geometry(const Shape& x, const Shape& w) {
   if (x.rank() < 1) fail("linear", "x {} has no axis, expected [n.., c]", x);
@@ -231,17 +234,20 @@ PoolGeometry make_pool_geometry(const char* op, const Shape& x, const PerAxis& w
       for (std::int64_t p = 0; p < std::min(starts, kPatience + 1); ++p) {
         const std::int64_t before = a.pad_before - p * a.stride;
         if (p == kPatience || (a.dilation - before % a.dilation) % a.dilation >= a.in)
-          fail(op,
-               "padding {} and dilation {} leave a window without an element of the input (spatial axis {} of "
-               "x {})",
-               a.pad_before, a.dilation, i, x);
+          fail(
+              op,
+              "padding {} and dilation {} leave a window without an element of the input (spatial axis {} of "
+              "x {})",
+              a.pad_before, a.dilation, i, x);
       }
     }
   }
   return g;
 }
 
-Shape pool_output_shape(const PoolGeometry& g, int rank) { return output_shape(g.n, g.axis, g.c, rank); }
+Shape pool_output_shape(const PoolGeometry& g, int rank) {
+  return output_shape(g.n, g.axis, g.c, rank);
+}
 
 PadGeometry make_pad_geometry(const char* op, const Shape& x,
                               std::span<const std::pair<std::int64_t, std::int64_t>> widths, Shape* out) {

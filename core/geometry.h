@@ -72,8 +72,8 @@ struct PerAxis;      // isobit/ops.h
 struct PoolOptions;  // isobit/ops.h
 struct PerAxis;      // isobit/ops.h
 struct PoolOptions;  // isobit/ops.h
-/// x of rank 3, 4 or 5. `op` is named in errors: "max_pool", "avg_pool". Throws Error naming the shape and the
-/// numbers that clash unless every window holds at least one element of x.
+/// x of rank 3, 4 or 5. `op` is named in errors: "max_pool", "avg_pool". Throws Error naming the shape and
+/// the numbers that clash unless every window holds at least one element of x.
 PoolGeometry make_pool_geometry(const char* op, const Shape& x, const PerAxis& window,
                                 const PoolOptions& options);
 Shape pool_output_shape(const PoolGeometry& g, int rank);

@@ -1,6 +1,6 @@
 // Loops by strides and reductions: broadcasting, permutation, and the merging of axes that lets kernels see
-// long inner loops. Merging changes no order of summation: what a ReduceGeometry's order is, is defined on the
-// merged form.
+// long inner loops. Merging changes no order of summation: what a ReduceGeometry's order is, is defined on
+// the merged form.
 #include <isobit/error.h>
 
 #include <algorithm>
@@ -25,8 +25,7 @@ void merge(StridedGeometry& g, int operands) {
   for (int i = 0; i < g.rank; ++i) {
     if (g.extent[i] == 1) continue;
     bool joins = rank > 0;
-    for (int j = 0; j < operands && joins; ++j)
-      joins = g.stride[j][rank - 1] == g.stride[j][i] * g.extent[i];
+    for (int j = 0; j < operands && joins; ++j) joins = g.stride[j][rank - 1] == g.stride[j][i] * g.extent[i];
     if (joins) {
       g.extent[rank - 1] *= g.extent[i];
       for (int j = 0; j < operands; ++j) g.stride[j][rank - 1] = g.stride[j][i];

@@ -103,7 +103,11 @@ Tensor div(const Tensor& a, const Tensor& b) {
   });
 }
 
-Tensor maximum(const Tensor& a, const Tensor& b) { return ops::extreme(BinaryOp::maximum, a, b); }
-Tensor minimum(const Tensor& a, const Tensor& b) { return ops::extreme(BinaryOp::minimum, a, b); }
+Tensor maximum(const Tensor& a, const Tensor& b) {
+  return ops::extreme(BinaryOp::maximum, a, b);
+}
+Tensor minimum(const Tensor& a, const Tensor& b) {
+  return ops::extreme(BinaryOp::minimum, a, b);
+}
 
 }  // namespace isobit

@@ -29,15 +29,33 @@ Tensor logic(BinaryOp op, const Tensor& a, const Tensor& b) {
 }  // namespace
 }  // namespace ops
 
-Tensor eq(const Tensor& a, const Tensor& b) { return ops::comparison(BinaryOp::eq, a, b); }
-Tensor ne(const Tensor& a, const Tensor& b) { return ops::comparison(BinaryOp::ne, a, b); }
-Tensor lt(const Tensor& a, const Tensor& b) { return ops::comparison(BinaryOp::lt, a, b); }
-Tensor le(const Tensor& a, const Tensor& b) { return ops::comparison(BinaryOp::le, a, b); }
-Tensor gt(const Tensor& a, const Tensor& b) { return ops::comparison(BinaryOp::gt, a, b); }
-Tensor ge(const Tensor& a, const Tensor& b) { return ops::comparison(BinaryOp::ge, a, b); }
-Tensor logical_and(const Tensor& a, const Tensor& b) { return ops::logic(BinaryOp::logical_and, a, b); }
-Tensor logical_or(const Tensor& a, const Tensor& b) { return ops::logic(BinaryOp::logical_or, a, b); }
-Tensor logical_xor(const Tensor& a, const Tensor& b) { return ops::logic(BinaryOp::logical_xor, a, b); }
+Tensor eq(const Tensor& a, const Tensor& b) {
+  return ops::comparison(BinaryOp::eq, a, b);
+}
+Tensor ne(const Tensor& a, const Tensor& b) {
+  return ops::comparison(BinaryOp::ne, a, b);
+}
+Tensor lt(const Tensor& a, const Tensor& b) {
+  return ops::comparison(BinaryOp::lt, a, b);
+}
+Tensor le(const Tensor& a, const Tensor& b) {
+  return ops::comparison(BinaryOp::le, a, b);
+}
+Tensor gt(const Tensor& a, const Tensor& b) {
+  return ops::comparison(BinaryOp::gt, a, b);
+}
+Tensor ge(const Tensor& a, const Tensor& b) {
+  return ops::comparison(BinaryOp::ge, a, b);
+}
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  return ops::logic(BinaryOp::logical_and, a, b);
+}
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  return ops::logic(BinaryOp::logical_or, a, b);
+}
+Tensor logical_xor(const Tensor& a, const Tensor& b) {
+  return ops::logic(BinaryOp::logical_xor, a, b);
+}
 
 Tensor logical_not(const Tensor& a) {
   ops::require_defined("logical_not", {&a});
@@ -57,7 +75,8 @@ Tensor select(const Tensor& condition, const Tensor& a, const Tensor& b) {
   ops::require_alike("select", a, b);
   const Device device = a.device();
   if (condition.device() != device)
-    fail("select", "condition lives on {}, the operands on {}, expected one device", condition.device(), device);
+    fail("select", "condition lives on {}, the operands on {}, expected one device", condition.device(),
+         device);
   const Shape operands[] = {condition.shape(), a.shape(), b.shape()};
   Shape shape;
   const StridedGeometry g = make_broadcast_geometry("select", operands, &shape);

@@ -37,8 +37,12 @@ AxisList make_axes(const char* op, const Shape& x, std::span<const int> axes);
 Shape reduced_shape(const Shape& x, const AxisList& axes, bool keep);
 
 /// The type that norms keep statistics in, and that halves are summed in: f64 for f64, else f32.
-inline DType compute_type(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
-inline bool is_half(DType t) { return t == DType::f16 || t == DType::bf16; }
+inline DType compute_type(DType t) {
+  return t == DType::f64 ? DType::f64 : DType::f32;
+}
+inline bool is_half(DType t) {
+  return t == DType::f16 || t == DType::bf16;
+}
 /// A 0-dimensional constant of t's dtype and device.
 Tensor scalar_like(const Tensor& t, double value);
 inline Tensor empty_as(const Tensor& t, const Shape& shape) {
@@ -57,7 +61,8 @@ Tensor gradient_op(BinaryOp op, const Tensor& dy, const Tensor& other, double a 
 Tensor conv_recorded(const char* op, const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b,
                      Activate activation, const Shape& y);
 Tensor conv_backward_input_recorded(const ConvGeometry& g, const Tensor& dy, const Tensor& w, const Shape& x);
-Tensor conv_backward_filter_recorded(const ConvGeometry& g, const Tensor& x, const Tensor& dy, const Shape& w);
+Tensor conv_backward_filter_recorded(const ConvGeometry& g, const Tensor& x, const Tensor& dy,
+                                     const Shape& w);
 /// Sum over all axes but the last: the gradient of a bias.
 Tensor bias_gradient(const Tensor& dy);
 

@@ -141,29 +141,73 @@ Tensor arithmetic(UnaryOp op, const Tensor& x, double a = 0) {
 using ops::arithmetic;
 using ops::function;
 
-Tensor neg(const Tensor& x) { return arithmetic(UnaryOp::neg, x); }
-Tensor abs(const Tensor& x) { return arithmetic(UnaryOp::abs, x); }
-Tensor square(const Tensor& x) { return arithmetic(UnaryOp::square, x); }
-Tensor add_scalar(const Tensor& x, double a) { return arithmetic(UnaryOp::add_scalar, x, a); }
-Tensor mul_scalar(const Tensor& x, double a) { return arithmetic(UnaryOp::mul_scalar, x, a); }
-Tensor div_scalar(const Tensor& x, double a) { return arithmetic(UnaryOp::div_scalar, x, a); }
-Tensor rsub_scalar(const Tensor& x, double a) { return arithmetic(UnaryOp::rsub_scalar, x, a); }
+Tensor neg(const Tensor& x) {
+  return arithmetic(UnaryOp::neg, x);
+}
+Tensor abs(const Tensor& x) {
+  return arithmetic(UnaryOp::abs, x);
+}
+Tensor square(const Tensor& x) {
+  return arithmetic(UnaryOp::square, x);
+}
+Tensor add_scalar(const Tensor& x, double a) {
+  return arithmetic(UnaryOp::add_scalar, x, a);
+}
+Tensor mul_scalar(const Tensor& x, double a) {
+  return arithmetic(UnaryOp::mul_scalar, x, a);
+}
+Tensor div_scalar(const Tensor& x, double a) {
+  return arithmetic(UnaryOp::div_scalar, x, a);
+}
+Tensor rsub_scalar(const Tensor& x, double a) {
+  return arithmetic(UnaryOp::rsub_scalar, x, a);
+}
 
-Tensor reciprocal(const Tensor& x) { return function(UnaryOp::reciprocal, x); }
-Tensor exp(const Tensor& x) { return function(UnaryOp::exp, x); }
-Tensor expm1(const Tensor& x) { return function(UnaryOp::expm1, x); }
-Tensor log(const Tensor& x) { return function(UnaryOp::log, x); }
-Tensor log1p(const Tensor& x) { return function(UnaryOp::log1p, x); }
-Tensor sqrt(const Tensor& x) { return function(UnaryOp::sqrt, x); }
-Tensor sin(const Tensor& x) { return function(UnaryOp::sin, x); }
-Tensor cos(const Tensor& x) { return function(UnaryOp::cos, x); }
-Tensor erf(const Tensor& x) { return function(UnaryOp::erf, x); }
-Tensor tanh(const Tensor& x) { return function(UnaryOp::tanh, x); }
-Tensor sigmoid(const Tensor& x) { return function(UnaryOp::sigmoid, x); }
-Tensor relu(const Tensor& x) { return function(UnaryOp::relu, x); }
-Tensor gelu(const Tensor& x) { return function(UnaryOp::gelu, x); }
-Tensor silu(const Tensor& x) { return function(UnaryOp::silu, x); }
-Tensor softplus(const Tensor& x) { return function(UnaryOp::softplus, x); }
+Tensor reciprocal(const Tensor& x) {
+  return function(UnaryOp::reciprocal, x);
+}
+Tensor exp(const Tensor& x) {
+  return function(UnaryOp::exp, x);
+}
+Tensor expm1(const Tensor& x) {
+  return function(UnaryOp::expm1, x);
+}
+Tensor log(const Tensor& x) {
+  return function(UnaryOp::log, x);
+}
+Tensor log1p(const Tensor& x) {
+  return function(UnaryOp::log1p, x);
+}
+Tensor sqrt(const Tensor& x) {
+  return function(UnaryOp::sqrt, x);
+}
+Tensor sin(const Tensor& x) {
+  return function(UnaryOp::sin, x);
+}
+Tensor cos(const Tensor& x) {
+  return function(UnaryOp::cos, x);
+}
+Tensor erf(const Tensor& x) {
+  return function(UnaryOp::erf, x);
+}
+Tensor tanh(const Tensor& x) {
+  return function(UnaryOp::tanh, x);
+}
+Tensor sigmoid(const Tensor& x) {
+  return function(UnaryOp::sigmoid, x);
+}
+Tensor relu(const Tensor& x) {
+  return function(UnaryOp::relu, x);
+}
+Tensor gelu(const Tensor& x) {
+  return function(UnaryOp::gelu, x);
+}
+Tensor silu(const Tensor& x) {
+  return function(UnaryOp::silu, x);
+}
+Tensor softplus(const Tensor& x) {
+  return function(UnaryOp::softplus, x);
+}
 Tensor leaky_relu(const Tensor& x, double slope) {
   ops::require_finite("leaky_relu", "slope", slope);
   return function(UnaryOp::leaky_relu, x, slope);
