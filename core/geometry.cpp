@@ -27,11 +27,6 @@ std::int64_t plus(const Place& at, std::int64_t a, std::int64_t b) {
   if (__builtin_add_overflow(a, b, &sum)) too_large(at);
   return sum;
 }
-std::int64_t minus(const Place& at, std::int64_t a, std::int64_t b) {
-  std::int64_t difference;
-  if (__builtin_sub_overflow(a, b, &difference)) too_large(at);
-  return difference;
-}
 std::int64_t times(const Place& at, std::int64_t a, std::int64_t b) {
   std::int64_t product;
   if (__builtin_mul_overflow(a, b, &product)) too_large(at);
