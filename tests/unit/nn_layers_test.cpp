@@ -1,0 +1,210 @@
+// Layers: inferred shapes agree with what really comes out, options are checked, composition works.
+#include <gtest/gtest.h>
+#include <isobit/autograd.h>
+#include <isobit/models.h>
+#include <isobit/nn.h>
+#include <isobit/ops.h>
+
+namespace isobit {
+namespace {
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(NnLayers, InferredShapesAreThoseOfTheForwardPass) {
+  const Shape image{9, 11, 6};
+  const std::vector<std::pair<nn::Layer, Shape>> cases = {
+      {nn::Conv2D(8, 3), {7, 9, 8}},
+      {nn::Conv2D(8, 3, {.stride = 2, .padding = Same}), {5, 6, 8}},
+      {nn::Conv2D(8, {3, 5}, {.stride = {2, 1}, .dilation = 2, .groups = 2}), {3, 3, 8}},
+      {nn::Conv2D(6, 3, {.padding = 1, .groups = 6}), {9, 11, 6}},
+      {nn::MaxPool2D(2), {4, 5, 6}},
+      {nn::MaxPool2D(3, {.stride = 2, .ceil_mode = true}), {4, 5, 6}},
+      {nn::AvgPool2D({2, 3}), {4, 3, 6}},
+      {nn::GlobalAvgPool(), {6}},
+      {nn::GlobalMaxPool(), {6}},
+      {nn::Flatten(), {9 * 11 * 6}},
+      {nn::Linear(5), {9, 11, 5}},
+      {nn::BatchNorm(), image},
+      {nn::LayerNorm(), image},
+      {nn::GroupNorm(3), image},
+      {nn::ReLU(), image},
+      {nn::LeakyReLU(0.2), image},
+      {nn::ELU(), image},
+      {nn::GELU(), image},
+      {nn::SiLU(), image},
+      {nn::Sigmoid(), image},
+      {nn::Tanh(), image},
+      {nn::Softplus(), image},
+      {nn::Softmax(), image},
+      {nn::LogSoftmax(), image},
+      {nn::Dropout(0.5), image},
+      {nn::Lambda("Sum", [](const Tensor& x) { return sum(x, {1}); }), {11, 6}},
+      {nn::Residual(nn::Conv2D(6, 3, {.padding = Same})), image},
+  };
+  const Tensor x = random_normal({2, 9, 11, 6}, random_key(Seed{1}, "x"));
+  for (const auto& [layer, out] : cases) {
+    EXPECT_EQ(layer.output_shape(image), out) << layer.module().describe();
+    EXPECT_EQ(layer(x).shape(), out.inserted(0, 2)) << layer.module().describe();
+  }
+}
+
+TEST(NnLayers, ConvolutionsActivationIsTheBitsOfAReLU) {
+  const nn::Sequential fused{nn::Conv2D(5, 3, {.activation = Activate::relu})};
+  const nn::Sequential apart{nn::Conv2D(5, 3), nn::ReLU()};
+  fused.build({8, 8, 3}, Device::cpu(), Seed{4});
+  apart.build({8, 8, 3}, Device::cpu(), Seed{4});
+  const Tensor x = random_normal({3, 8, 8, 3}, random_key(Seed{1}, "x"));
+  EXPECT_TRUE(equal_bits(fused(x), apart(x)));
+}
+
+TEST(NnLayers, ResidualAddsTheShortcut) {
+  const nn::Residual same(nn::Lambda("Double", [](const Tensor& x) { return mul_scalar(x, 2); }));
+  const Tensor x = from_vector<float>({1, -2}, {1, 2});
+  EXPECT_EQ(same(x).to_vector<float>(), (std::vector<float>{3, -6}));
+  const nn::Residual projected(nn::Conv2D(8, 3, {.stride = 2, .padding = Same}),
+                               nn::Conv2D(8, 1, {.stride = 2}));
+  EXPECT_EQ(projected(zeros({1, 7, 7, 4})).shape(), (Shape{1, 4, 4, 8}));
+  const std::string message = message_of([] { nn::Residual(nn::Conv2D(8, 3)).build({7, 7, 4}); });
+  EXPECT_TRUE(contains(message, "[5,5,8]") && contains(message, "[7,7,4]") && contains(message, "projection"))
+      << message;
+}
+
+TEST(NnLayers, WrongOptionsAreRefusedWhenTheLayerIsMade) {
+  EXPECT_THROW(nn::Conv2D(0, 3), Error);
+  EXPECT_THROW(nn::Conv2D(8, 0), Error);
+  EXPECT_THROW(nn::Conv2D(8, {3, 3, 3}), Error);
+  EXPECT_THROW(nn::Conv2D(8, 3, {.groups = 3}), Error);
+  EXPECT_THROW(nn::Linear(0), Error);
+  EXPECT_THROW(nn::MaxPool2D(0), Error);
+  EXPECT_THROW(nn::Dropout(1), Error);
+  EXPECT_THROW(nn::Dropout(std::nan("")), Error);
+  EXPECT_THROW(nn::BatchNorm({.momentum = 2}), Error);
+  EXPECT_THROW(nn::LayerNorm({.eps = -1}), Error);
+  EXPECT_THROW(nn::GroupNorm(0), Error);
+  EXPECT_THROW(nn::Input({2}, {.deviation = 0}), Error);
+}
+
+TEST(NnLayers, WrongShapesAreRefusedWhenTheNetworkIsBuilt) {
+  EXPECT_THROW(nn::Conv2D(8, 3, {.groups = 2}).build({8, 8, 3}), Error);
+  EXPECT_THROW(nn::Conv2D(8, 9).build({8, 8, 3}), Error);
+  EXPECT_THROW(nn::Conv2D(8, 3).build({8, 3}), Error);
+  EXPECT_THROW(nn::GroupNorm(4).build({8, 8, 6}), Error);
+  EXPECT_THROW(nn::MaxPool2D(3).build({2, 8, 6}), Error);
+  const nn::Sequential net{nn::Conv2D(4, 3), nn::Conv2D(4, 9)};
+  EXPECT_THROW(net.build({8, 8, 1}), Error);
+  EXPECT_FALSE(net.built());
+  EXPECT_FALSE(net[0].built());  // nothing is half-built
+  net.build({12, 12, 1});
+  EXPECT_EQ(net.parameters().size(), 4u);
+}
+
+TEST(NnLayers, HalfPrecisionKeepsNormsInF32) {
+  const nn::Sequential net{nn::Conv2D(4, 3), nn::BatchNorm()};
+  net.build({6, 6, 2}, Device::cpu(), Seed{1}, DType::bf16);
+  const nn::StateDict state = net.state_dict();
+  EXPECT_EQ(state[0].second.dtype(), DType::bf16);
+  EXPECT_EQ(state[2].second.dtype(), DType::f32);
+  EXPECT_EQ(net(zeros({2, 6, 6, 2}, {DType::bf16})).dtype(), DType::bf16);
+}
+
+TEST(NnLayers, SummaryCountsBeforeAnyData) {
+  const nn::Sequential net = models::lenet();
+  const nn::Summary summary = net.summarize({28, 28, 1});
+  EXPECT_FALSE(net.built());
+  EXPECT_EQ(summary.parameters, 5 * 5 * 32 + 32 + 5 * 5 * 32 * 64 + 64 + 3136 * 512 + 512 + 512 * 10 + 10);
+  EXPECT_EQ(summary.multiply_adds, 28 * 28 * 32 * 25 + 14 * 14 * 64 * 25 * 32 + 3136 * 512 + 512 * 10);
+  ASSERT_EQ(summary.rows.size(), 10u);
+  EXPECT_EQ(summary.rows[5].output, (Shape{7, 7, 64}));
+  const std::string table = net.summary({28, 28, 1});
+  EXPECT_TRUE(contains(table, "Conv2D(64, 5x5, same)")) << table;
+  EXPECT_TRUE(contains(table, "1,663,370")) << table;
+  // All lines of the frame are equally wide.
+  std::size_t width = 0;
+  for (std::size_t at = 0, end; (end = table.find('\n', at)) != std::string::npos; at = end + 1) {
+    std::size_t columns = 0;
+    for (std::size_t i = at; i < end; ++i) columns += (static_cast<unsigned char>(table[i]) & 0xC0) != 0x80;
+    if (width == 0) width = columns;
+    EXPECT_EQ(columns, width);
+  }
+}
+
+TEST(NnLayers, SummaryOfAResidualNetworkAndSharedLayers) {
+  const nn::Summary summary = models::resnet_small().summarize({28, 28, 1});
+  std::int64_t sum = 0;
+  for (const nn::SummaryRow& row : summary.rows) sum += row.parameters;
+  EXPECT_EQ(sum, summary.parameters);
+  const nn::Sequential net = models::resnet_small();
+  net.build({28, 28, 1});
+  std::int64_t real = 0, buffers = 0;
+  for (const Tensor& p : net.parameters()) real += p.numel();
+  for (const auto& [name, buffer] : net.named_buffers()) buffers += buffer.numel();
+  EXPECT_EQ(real, summary.parameters);
+  EXPECT_EQ(buffers, summary.buffers);
+  const nn::Linear shared(4);
+  EXPECT_EQ((nn::Sequential{shared, nn::ReLU(), shared}.summarize({4}).parameters), 20);
+}
+
+class Gate : public nn::Module {
+ public:
+  Gate() {
+    add_child("value", value_);
+    add_child("gate", gate_);
+  }
+  std::string kind() const override { return "Gate"; }
+  Tensor forward(const Tensor& x) override { return value_(x) * sigmoid(gate_(x)); }
+
+ private:
+  nn::Linear value_{6}, gate_{6};
+};
+
+TEST(NnLayers, AUsersModuleNeedsOnlyAForward) {
+  const nn::Sequential net{nn::Flatten(), nn::make<Gate>(), nn::Linear(3)};
+  net.build({2, 2, 2}, Device::cpu(), Seed{9});
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : net.named_parameters()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"1.value.weight", "1.value.bias", "1.gate.weight", "1.gate.bias",
+                                             "2.weight", "2.bias"}));
+  EXPECT_EQ(net(zeros({5, 2, 2, 2})).shape(), (Shape{5, 3}));
+  EXPECT_TRUE(net.training());
+  EXPECT_TRUE(contains(net.summary(), "Gate")) << net.summary();
+  sum(net(ones({5, 2, 2, 2}))).backward();
+  for (const Tensor& p : net.parameters()) EXPECT_TRUE(p.grad().defined());
+}
+
+TEST(NnLayers, NamesOfChildrenAreChecked) {
+  nn::Sequential net;
+  net.add("stem", nn::Linear(3)).add("head", nn::Linear(2));
+  EXPECT_THROW(net.add("stem", nn::ReLU()), Error);
+  EXPECT_THROW(net.add("a.b", nn::ReLU()), Error);
+  EXPECT_THROW(net.add("", nn::ReLU()), Error);
+  EXPECT_THROW(net.add("self", net), Error);
+  EXPECT_THROW(net.add("empty", nn::Layer()), Error);
+  EXPECT_THROW(net[2], Error);
+  net.build({4});
+  EXPECT_EQ(net.named_parameters()[2].first, "head.weight");
+  EXPECT_THROW(net.add(nn::ReLU()), Error);
+}
+
+TEST(NnLayers, ModelsAreBuiltByName) {
+  for (const std::string_view name : models::names()) {
+    const nn::Sequential net = models::make(name, 7);
+    EXPECT_EQ(net.output_shape({28, 28, 1}), (Shape{7})) << name;
+    EXPECT_EQ(net.output_shape({32, 32, 3}), (Shape{7})) << name;
+  }
+  const std::string message = message_of([] { models::make("alexnet"); });
+  EXPECT_TRUE(contains(message, "alexnet") && contains(message, "resnet-small")) << message;
+}
+
+}  // namespace
+}  // namespace isobit
