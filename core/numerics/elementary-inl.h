@@ -90,7 +90,9 @@ HOST_DEVICE inline F expm1(F x) {
   F y = select(x > F(E::kOverflow), F(E::kOverflow), x);
   y = select(y < F(E::kUnderflow / 2), F(E::kUnderflow / 2), y);
   const ExpReduced<F> r = exp_reduce(y);
-  const F value = fma(r.f * r.f, horner<E>(r.f), r.f);
+  // The rounding error of f would be doubled where n = 1 makes most of it cancel against the 1.
+  const F f_low = fma(r.n, F(-E::kLn2Low), r.remainder - r.f);
+  const F value = r.f + fma(r.f * r.f, horner<E>(r.f), f_low);
   // 2^n (1 + value) - 1 = scale1 (scale2 value + (scale2 - 1 / scale1))
   const F inverse1 =
       from_bits(BitsOf<F>(static_cast<typename Format<F>::Bits>(2 * Format<F>::kOne)) - to_bits(r.scale1));
