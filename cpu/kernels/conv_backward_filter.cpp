@@ -35,7 +35,8 @@ using numerics::kBlock;
 constexpr std::int64_t kSlabBytes = 256 << 10;
 constexpr std::int64_t kChunkElements = 32 << 10;  ///< of dw, a task
 constexpr std::int64_t kChunkColumns = 512;
-constexpr double kSerialWork = 1 << 19;  ///< multiply-adds that are not worth waking a thread
+constexpr std::int64_t kPackedRows = 60;  ///< of a task: from here on packing dy pays
+constexpr double kSerialWork = 1 << 19;   ///< multiply-adds that are not worth waking a thread
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -160,7 +161,7 @@ class FilterGradient {
     Work work;
     work.part = part;
     work.columns = gemm::packed_columns(tiles_, std::min(part.panel_end * tiles_.width(), k) - first_column);
-    work.pack_dy = widened_ || k % tiles_.lanes != 0;
+    work.pack_dy = widened_ || k % tiles_.lanes != 0 || (panels_ > 1 && row_count >= kPackedRows);
 
     const Scratch<Panel<T>> panels(panels_);
     gemm::lay_out_panels(tiles_, k, panels.data());

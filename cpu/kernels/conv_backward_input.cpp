@@ -73,6 +73,7 @@ void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, Cons
   pass.channel_stride = 1;
   pass.column_stride = g.k;
   pass.out = dx.data;
+  pass.dtype = dx.dtype;
 
   bool whole = dx.numel != 0 && g.k != 0 && g.positions() != 0;  // every element belongs to a pass
   for (const AxisGeometry& axis : g.axis) {

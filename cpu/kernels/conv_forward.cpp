@@ -29,6 +29,7 @@ void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w,
   pass.group_stride = g.k_per_group();
   pass.channel_stride = g.k;
   pass.out = y.data;
+  pass.dtype = y.dtype;
   pass.bias = {epilogue.bias.data, epilogue.bias.dtype};
   pass.relu = epilogue.activation == Activation::relu;
   x.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);

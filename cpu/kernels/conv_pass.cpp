@@ -15,14 +15,14 @@
 #include <cstring>
 
 #include "core/numerics/order.h"
-#include "cpu/kernels/gemm_panels.h"
+#include "cpu/kernels/conv_filter_panels.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
 namespace isobit::cpu::gemm {
 namespace {
 
-constexpr std::int64_t kTaskBytes = 384 << 10;
+const std::int64_t kTaskBytes = getenv("KT") ? atoi(getenv("KT")) << 10 : 384 << 10;
 constexpr std::int64_t kChunkColumns = 256;
 constexpr std::int64_t kLeastPositions = 60;
 constexpr std::int64_t kSerialWork = 1 << 19;  ///< multiply-adds that are not worth waking a thread
@@ -46,8 +46,9 @@ class PassRunner {
         terms_(depth_.taps * height_.taps * width_.taps * pass.channels),
         blocks_(std::max<std::int64_t>(1, numerics::block_count(terms_))),
         panels_per_group_(panel_count(tiles_, pass.columns)),
-        narrow_(size_of(pass.source.dtype) != sizeof(T)),
-        slab_(narrow_ || leaves(depth_) || leaves(height_) || leaves(width_)) {}
+        narrow_(size_of(pass.dtype) != sizeof(T)),
+        slab_(size_of(pass.source.dtype) != sizeof(T) || leaves(depth_) || leaves(height_) ||
+              leaves(width_)) {}
 
   void run() {
     if (planes_ * height_.outputs * width_.outputs == 0 || out_channels_ == 0) return;
@@ -60,10 +61,10 @@ class PassRunner {
     runs_ = runs.data();
     block_runs_ = block_runs.data();
 
-    const Scratch<Panel<T>> panels(pass_.groups * panels_per_group_);
-    const Scratch<T> packed(lay_out(panels.data()));
-    fill_packed(panels.data(), packed.data());
-    panels_ = panels.data();
+    FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, units_);
+    const Scratch<T> packed(panels.packed_elements());
+    panels.pack_all(packed.data());
+    panels_ = &panels;
 
     const Scratch<T> bias(pass_.bias.data != nullptr && narrow_ ? out_channels_ : 0);
     if (pass_.bias.data != nullptr) {
@@ -159,65 +160,6 @@ class PassRunner {
     block_runs[blocks_] = count;
   }
 
-  // Lays the panels out; returns the elements that packed ones need (their b is null until fill_packed).
-  std::int64_t lay_out(Panel<T>* panels) const {
-    bool in_place =
-        !narrow_ && pass_.column_stride == 1 && pass_.tap_stride == pass_.channels * pass_.channel_stride;
-    for (const PassAxis& axis : pass_.axis)  // all taps, in the filter's order
-      in_place = in_place && axis.taps == axis.filter && axis.filter_first == 0;
-    std::int64_t elements = 0;
-    for (std::int64_t group = 0; group < pass_.groups; ++group) {
-      Panel<T>* of_group = panels + group * panels_per_group_;
-      lay_out_panels(tiles_, pass_.columns, of_group);
-      for (std::int64_t i = 0; i < panels_per_group_; ++i) {
-        Panel<T>& panel = of_group[i];
-        const std::int64_t width = panel.vectors * tiles_.lanes;
-        panel.packed = !in_place || panel.columns < width;
-        panel.b = panel.packed ? nullptr
-                               : pass_.filter.at(group * pass_.group_stride + panel.column).template as<T>();
-        panel.ldb = panel.packed ? width : pass_.channel_stride;
-        if (panel.packed) elements += terms_ * width;
-      }
-    }
-    return elements;
-  }
-
-  void fill_packed(Panel<T>* panels, T* memory) const {
-    const std::int64_t count = pass_.groups * panels_per_group_;
-    std::int64_t elements = 0;
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (!panels[i].packed) continue;
-      panels[i].b = memory + elements;
-      elements += terms_ * panels[i].ldb;
-    }
-    if (elements == 0) return;
-    const auto fill = [&](std::int64_t i) {
-      const Panel<T>& panel = panels[i];
-      if (!panel.packed) return;
-      T* to = memory + (panel.b - memory);
-      const Source filter =
-          pass_.filter.at(i / panels_per_group_ * pass_.group_stride + panel.column * pass_.column_stride);
-      for (std::int64_t t = 0; t < depth_.taps; ++t)
-        for (std::int64_t r = 0; r < height_.taps; ++r)
-          for (std::int64_t s = 0; s < width_.taps; ++s, to += pass_.channels * panel.ldb) {
-            const std::int64_t tap =
-                (filter_index(depth_, t) * height_.filter + filter_index(height_, r)) * width_.filter +
-                filter_index(width_, s);
-            pack_panel(filter.at(tap * pass_.tap_stride), pass_.channel_stride, pass_.column_stride,
-                       pass_.channels, panel.columns, panel.ldb, to);
-          }
-    };
-    if (elements < 1 << 15) {
-      for (std::int64_t i = 0; i < count; ++i) fill(i);
-    } else {
-      parallel_for(count, fill);
-    }
-  }
-
-  static std::int64_t filter_index(const PassAxis& axis, std::int64_t tap) {
-    return axis.filter_first + tap * axis.filter_step;
-  }
-
   Unit unit(std::int64_t index) const {
     const std::int64_t plane = index / units_per_plane_ * unit_planes_;
     const std::int64_t row = index % units_per_plane_ * unit_rows_;
@@ -256,8 +198,8 @@ class PassRunner {
     }
     if (narrow_)
       for_each_place(u, [&](std::int64_t i, std::int64_t place) {
-        narrow(outs[i] + first, static_cast<char*>(pass_.out) + (place + first) * size_of(pass_.source.dtype),
-               pass_.source.dtype, last - first);
+        narrow(outs[i] + first, static_cast<char*>(pass_.out) + (place + first) * size_of(pass_.dtype),
+               pass_.dtype, last - first);
       });
   }
 
@@ -335,22 +277,36 @@ class PassRunner {
     Tile<T> tile;
     tile.shift = group * pass_.channels;
     const std::int64_t chunk = std::max<std::int64_t>(1, kChunkColumns / tiles_.width());
+    const std::int64_t chunk_panels = std::min(chunk, panel_end - panel_begin);
+    const Scratch<Panel<T>> panels(chunk_panels);
+    const Scratch<T> packed(panels_->by_task() ? numerics::kBlock * chunk_panels * tiles_.width() : 0);
     for (std::int64_t block = 0; block < blocks_; ++block) {
+      const std::int64_t term = block * numerics::kBlock, end = std::min(term + numerics::kBlock, terms_);
       tile.runs = runs_ + block_runs_[block];
       tile.run_count = block_runs_[block + 1] - block_runs_[block];
       tile.accumulate = block > 0;
       const bool last = block + 1 == blocks_;
       tile.relu = last && pass_.relu;
       for (std::int64_t from = panel_begin; from < panel_end; from += chunk) {
-        const Panel<T>* panels = panels_ + group * panels_per_group_;
-        const std::int64_t to = std::min(from + chunk, panel_end);
+        const std::int64_t count = std::min(chunk, panel_end - from);
+        T* to = packed.data();
+        for (std::int64_t j = 0; j < count; ++j) {
+          Panel<T>& panel = panels[j];
+          panel = panels_->group(group)[from + j];
+          if (panels_->by_task() && panel.packed) {
+            panels_->pack(group, panel, term, end, to);
+            panel.b = to;
+            to += (end - term) * panel.ldb;
+          } else {
+            panel.b += term * panel.ldb;
+          }
+        }
         for (std::int64_t i = 0; i < positions;) {
           const std::int64_t height = tiles_.height(positions - i);
           tile.rows = rows + i;
           tile.out = outs + i;
-          for (std::int64_t j = from; j < to; ++j) {
-            const Panel<T>& panel = panels[j];
-            tile.b = panel.b + block * numerics::kBlock * panel.ldb;
+          for (const Panel<T>& panel : panels.span().first(static_cast<std::size_t>(count))) {
+            tile.b = panel.b;
             tile.ldb = panel.ldb;
             tile.columns = panel.columns;
             tile.out_shift = group * pass_.columns + panel.column;
@@ -373,7 +329,7 @@ class PassRunner {
   std::int64_t slab_width_ = 0, slab_rows_ = 0, row_pitch_ = 0, tap_pitch_ = 0, plane_pitch_ = 0;
   const Run* runs_ = nullptr;
   const std::int64_t* block_runs_ = nullptr;
-  const Panel<T>* panels_ = nullptr;
+  const FilterPanels<T>* panels_ = nullptr;
   const T* bias_ = nullptr;
 };
 

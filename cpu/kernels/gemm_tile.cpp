@@ -107,14 +107,29 @@ struct RegisterTile {
     }
   }
 
-  // The whole sums go straight to their place (or onto what lies there); all else takes the way through
-  // memory.
   template <int kIndex>
-  static HWY_INLINE void store(const Tile<T>& tile, const Accumulators& acc) {
+  static HWY_INLINE void add(const T* source, Accumulators& acc) {
     if constexpr (kIndex < kRows * kVectors) {
-      T* out = tile.out[kIndex / kVectors] + tile.out_shift + kIndex % kVectors * kLanes;
-      hn::StoreU(tile.accumulate ? hn::Add(hn::LoadU(D(), out), acc[kIndex]) : acc[kIndex], D(), out);
-      store<kIndex + 1>(tile, acc);
+      acc[kIndex] = hn::Add(hn::LoadU(D(), source + kIndex * kLanes), acc[kIndex]);
+      add<kIndex + 1>(source, acc);
+    }
+  }
+
+  // Whole sums go straight to their place, or onto what lies there.
+  template <bool kAdd, int kRow>
+  static HWY_INLINE void store(T* const* out, std::int64_t shift, const Accumulators& acc) {
+    if constexpr (kRow < kRows) {
+      store_row<kAdd, kRow, 0>(out[kRow] + shift, acc);
+      store<kAdd, kRow + 1>(out, shift, acc);
+    }
+  }
+  template <bool kAdd, int kRow, int kVector>
+  static HWY_INLINE void store_row(T* out, const Accumulators& acc) {
+    if constexpr (kVector < kVectors) {
+      V v = acc[kRow * kVectors + kVector];
+      if constexpr (kAdd) v = hn::Add(hn::LoadU(D(), out + kVector * kLanes), v);
+      hn::StoreU(v, D(), out + kVector * kLanes);
+      store_row<kAdd, kRow, kVector + 1>(out, acc);
     }
   }
 
@@ -144,8 +159,16 @@ struct RegisterTile {
         at += step;
       }
     }
-    if (tile.source_count == 0 && tile.bias == nullptr && !tile.relu && tile.columns >= kVectors * kLanes) {
-      store<0>(tile, acc);
+    if (tile.bias == nullptr && !tile.relu && tile.columns >= kVectors * kLanes &&
+        !(tile.accumulate && tile.source_count > 0)) {
+      for (std::int64_t i = 0; i < tile.source_count; ++i) add<0>(tile.sources[i], acc);
+      T* const* const out = tile.out;
+      const std::int64_t shift = tile.out_shift;
+      if (tile.accumulate) {
+        store<true, 0>(out, shift, acc);
+      } else {
+        store<false, 0>(out, shift, acc);
+      }
     } else {
       alignas(64) T sums[kRows * kVectors * kLanes];
       spill<0>(acc, sums);

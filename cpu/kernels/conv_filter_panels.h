@@ -1,0 +1,118 @@
+// The matrix B of a pass: panels of the filter, read where they lie, packed once before the tasks, or packed
+// by every task for the block and the columns it works on (where few tasks would share the packed copy:
+// linear layers, whose filter is larger than their input; the copy then never leaves the second-level cache).
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/kernels/conv_pass.h"
+#include "cpu/kernels/gemm_panels.h"
+#include "cpu/runtime/thread_pool.h"
+
+namespace isobit::cpu::gemm {
+
+template <class T>
+class FilterPanels {
+ public:
+  /// `positions` of the whole pass, in `units` that do not share what a task packs.
+  FilterPanels(const Pass& pass, const TileSet<T>& tiles, std::int64_t positions, std::int64_t units)
+      : pass_(pass),
+        tiles_(tiles),
+        taps_(pass.axis[0].taps * pass.axis[1].taps * pass.axis[2].taps),
+        per_group_(panel_count(tiles, pass.columns)),
+        panels_(pass.groups * per_group_) {
+    bool in_place = size_of(pass.filter.dtype) == sizeof(T) && pass.column_stride == 1 &&
+                    pass.tap_stride == pass.channels * pass.channel_stride;
+    for (const PassAxis& axis : pass.axis)  // all taps, in the filter's order
+      in_place = in_place && axis.taps == axis.filter && axis.filter_first == 0;
+    if (per_group_ > 1 && positions >= kPackedPositions) in_place = false;
+    by_task_ = !in_place && units <= kFewUnits;
+    for (std::int64_t group = 0; group < pass.groups; ++group) {
+      Panel<T>* const of_group = panels_.data() + group * per_group_;
+      lay_out_panels(tiles, pass.columns, of_group);
+      for (std::int64_t i = 0; i < per_group_; ++i) {
+        Panel<T>& panel = of_group[i];
+        const std::int64_t width = panel.vectors * tiles.lanes;
+        panel.packed = !in_place || panel.columns < width;
+        panel.ldb = panel.packed ? width : pass.channel_stride;
+        panel.b = panel.packed ? nullptr
+                               : pass.filter.at(group * pass.group_stride + panel.column).template as<T>();
+        if (panel.packed && !by_task_) packed_elements_ += terms() * width;
+      }
+    }
+  }
+
+  std::int64_t per_group() const { return per_group_; }
+  const Panel<T>* group(std::int64_t group) const { return panels_.data() + group * per_group_; }
+  /// Whether a task packs its panels itself, block by block.
+  bool by_task() const { return by_task_; }
+  /// Elements of memory that pack_all wants.
+  std::int64_t packed_elements() const { return packed_elements_; }
+
+  void pack_all(T* memory) {
+    if (packed_elements_ == 0) return;
+    for (Panel<T>& panel : panels_.span()) {
+      if (!panel.packed) continue;
+      panel.b = memory;
+      memory += terms() * panel.ldb;
+    }
+    // Tasks of neighbouring terms and all columns: the filter is read once, from its first element to its
+    // last.
+    const std::int64_t slices = (terms() + kSliceTerms - 1) / kSliceTerms;
+    const auto pack_slice = [&](std::int64_t task) {
+      const std::int64_t begin = task % slices * kSliceTerms, end = std::min(begin + kSliceTerms, terms());
+      const Panel<T>* const panels = group(task / slices);
+      for (std::int64_t i = 0; i < per_group_; ++i)
+        if (panels[i].packed)
+          pack(task / slices, panels[i], begin, end, const_cast<T*>(panels[i].b) + begin * panels[i].ldb);
+    };
+    if (packed_elements_ < kSerialElements) {
+      for (std::int64_t task = 0; task < pass_.groups * slices; ++task) pack_slice(task);
+    } else {
+      parallel_for(pass_.groups * slices, pack_slice);
+    }
+  }
+
+  /// Terms [begin, end) of a panel, panel.ldb columns each.
+  void pack(std::int64_t group, const Panel<T>& panel, std::int64_t begin, std::int64_t end, T* to) const {
+    const Source filter = pass_.filter.at(group * pass_.group_stride + panel.column * pass_.column_stride);
+    while (begin < end) {
+      const std::int64_t channel = begin % pass_.channels;
+      const std::int64_t count = std::min(pass_.channels - channel, end - begin);
+      pack_panel(
+          filter.at(tap_index(begin / pass_.channels) * pass_.tap_stride + channel * pass_.channel_stride),
+          pass_.channel_stride, pass_.column_stride, count, panel.columns, panel.ldb, to);
+      to += count * panel.ldb;
+      begin += count;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kPackedPositions =
+      48;  ///< from here on a packed filter beats one that is strided
+  static constexpr std::int64_t kFewUnits = 2;
+  static constexpr std::int64_t kSliceTerms = 64;
+  static constexpr std::int64_t kSerialElements = 1 << 15;
+
+  std::int64_t terms() const { return taps_ * pass_.channels; }
+
+  // The pass's tap in the filter.
+  std::int64_t tap_index(std::int64_t tap) const {
+    const PassAxis &depth = pass_.axis[0], &height = pass_.axis[1], &width = pass_.axis[2];
+    const std::int64_t s = tap % width.taps, r = tap / width.taps % height.taps,
+                       t = tap / (width.taps * height.taps);
+    return ((depth.filter_first + t * depth.filter_step) * height.filter + height.filter_first +
+            r * height.filter_step) *
+               width.filter +
+           width.filter_first + s * width.filter_step;
+  }
+
+  const Pass& pass_;
+  const TileSet<T>& tiles_;
+  const std::int64_t taps_, per_group_;
+  const Scratch<Panel<T>> panels_;
+  bool by_task_ = false;
+  std::int64_t packed_elements_ = 0;
+};
+
+}  // namespace isobit::cpu::gemm
