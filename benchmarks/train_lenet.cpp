@@ -167,7 +167,7 @@ double flops_per_sample(const nn::Sequential& net) {
 
 std::string describe(const std::string& name, const Spread& rate, double flops, double peak) {
   const double gflops = rate.median * flops * 1e-9;
-  return fmt::format("  {:<16} {:8.0f} samples/s  ({:.0f} to {:.0f})  {:6.1f} GFLOP/s  {:5.1f} % of peak",
+  return fmt::format("  {:<20} {:8.0f} samples/s  ({:.0f} to {:.0f})  {:6.1f} GFLOP/s  {:5.1f} % of peak",
                      name, rate.median, rate.low, rate.high, gflops, 100 * gflops / peak);
 }
 
