@@ -1,0 +1,254 @@
+// Sums over rows, column by column: the blocked chain and the batch tree (docs/numerics.md) where the
+// innermost axis is kept. A vector lane owns a column. Rows are added eight at a time to accumulators in the
+// first-level cache, block by block; a task owns a tile of columns and an aligned power-of-two run of the
+// batch tree's leaves, so that how many runs there are changes no bit.
+#if defined(ISOBIT_CPU_KERNELS_COLUMNS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef ISOBIT_CPU_KERNELS_COLUMNS_INL_H_
+#undef ISOBIT_CPU_KERNELS_COLUMNS_INL_H_
+#else
+#define ISOBIT_CPU_KERNELS_COLUMNS_INL_H_
+#endif
+
+#include <bit>
+
+#include "core/numerics/order.h"
+#include "cpu/kernels/tiles-inl.h"
+#include "cpu/runtime/scratch.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace isobit::cpu::HWY_NAMESPACE {
+
+/// Some axes of a dense array in row-major order.
+struct Axes {
+  int rank = 0;
+  std::array<std::int64_t, Shape::max_rank> extent{}, stride{};
+
+  void add(std::int64_t e, std::int64_t s) {
+    if (rank >= Shape::max_rank) __builtin_unreachable();  // or g++ warns of the bounds
+    extent[rank] = e;
+    stride[rank++] = s;
+  }
+  std::int64_t size() const {
+    std::int64_t product = 1;
+    for (int i = 0; i < rank; ++i) product *= extent[i];
+    return product;
+  }
+  std::int64_t offset(std::int64_t index) const {
+    std::int64_t at = 0;
+    for (int i = rank - 1; i >= 0; --i) {
+      at += index % extent[i] * stride[i];
+      index /= extent[i];
+    }
+    return at;
+  }
+};
+
+/// Walks over the offsets of Axes from a given position on.
+class Cursor {
+ public:
+  Cursor(const Axes& axes, std::int64_t first) : axes_(axes) {
+    for (int i = axes.rank - 1; i >= 0; --i) {
+      index_[i] = first % axes.extent[i];
+      first /= axes.extent[i];
+      offset_ += index_[i] * axes.stride[i];
+    }
+  }
+  std::int64_t next() {
+    const std::int64_t at = offset_;
+    for (int i = axes_.rank - 1; i >= 0; --i) {
+      offset_ += axes_.stride[i];
+      if (++index_[i] < axes_.extent[i]) break;
+      offset_ -= index_[i] * axes_.stride[i];
+      index_[i] = 0;
+    }
+    return at;
+  }
+
+ private:
+  const Axes& axes_;
+  std::array<std::int64_t, Shape::max_rank> index_{};
+  std::int64_t offset_ = 0;
+};
+
+/// Columns of a task's tile; accumulators of one sum are a row of this many.
+template <class T>
+inline constexpr std::int64_t kColumns = 2048 / sizeof(T);
+
+/// A column sum: `outer` independent problems, each of rows (in the order of summation) by `width` columns.
+struct ColumnProblem {
+  Axes outer, rows;
+  std::int64_t width = 1;
+  /// Rows of one leaf of the batch tree; 0 when there is none (then all rows are one blocked chain).
+  std::int64_t leaf_rows = 0;
+  /// Bytes read for one term.
+  std::int64_t bytes = 4;
+};
+
+/// The accumulators of a tile: kSums rows.
+template <class T, int kSums>
+HWY_INLINE void add_tile(T* to, const T* left, const T* right, std::int64_t width) {
+  for (int s = 0; s < kSums; ++s)
+    for (std::int64_t j = 0; j < width; ++j)
+      to[s * kColumns<T> + j] = left[s * kColumns<T> + j] + right[s * kColumns<T> + j];
+}
+
+template <class T, int kSums>
+HWY_INLINE void copy_tile(T* to, const T* from, std::int64_t width) {
+  for (int s = 0; s < kSums; ++s) std::copy_n(from + s * kColumns<T>, width, to + s * kColumns<T>);
+}
+template <class T, int kSums>
+HWY_INLINE void clear_tile(T* to, std::int64_t width) {
+  for (int s = 0; s < kSums; ++s) std::fill_n(to + s * kColumns<T>, width, T{0});
+}
+
+template <int kRows, bool kTail, class T, class Term>
+HWY_INLINE void add_rows_at(const Term& term, const typename Term::Row* row, std::int64_t column, std::int64_t lanes,
+                            T* acc) {
+  Vec<T> sum[Term::kSums];
+  for (int s = 0; s < Term::kSums; ++s) sum[s] = load_some<T, kTail>(acc + s * kColumns<T>, lanes);
+  for (int r = 0; r < kRows; ++r) term.template add<kTail>(row[r], column, lanes, sum);
+  for (int s = 0; s < Term::kSums; ++s) store_some<kTail>(sum[s], acc + s * kColumns<T>, lanes);
+}
+
+template <int kRows, class T, class Term>
+void add_rows(const Term& term, const std::int64_t* offset, std::int64_t column, std::int64_t width, T* acc) {
+  typename Term::Row row[kRows];
+  for (int r = 0; r < kRows; ++r) row[r] = term.row(offset[r]);
+  for_vectors<T>(width, [&](auto tail, std::int64_t j, std::int64_t lanes) HWY_ATTR {
+    add_rows_at<kRows, tail.value>(term, row, column + j, lanes, acc + j);
+  });
+}
+
+/// total = the blocked chain of the cursor's next `count` rows. `block` is room for another tile.
+template <class T, class Term>
+void column_chain(const Term& term, Cursor& cursor, std::int64_t count, std::int64_t column,
+                  std::int64_t width, T* total, T* block) {
+  constexpr int kStep = 8;
+  T* acc = total;
+  clear_tile<T, Term::kSums>(acc, width);
+  while (count > 0) {
+    std::int64_t left = std::min(count, numerics::kBlock);
+    count -= left;
+    std::int64_t offset[kStep];
+    for (; left >= kStep; left -= kStep) {
+      for (int r = 0; r < kStep; ++r) offset[r] = cursor.next();
+      add_rows<kStep>(term, offset, column, width, acc);
+    }
+    for (; left > 0; --left) {
+      offset[0] = cursor.next();
+      add_rows<1>(term, offset, column, width, acc);
+    }
+    if (acc == block) add_tile<T, Term::kSums>(total, total, block, width);
+    if (count > 0) {
+      acc = block;
+      clear_tile<T, Term::kSums>(acc, width);
+    }
+  }
+}
+
+/// result = leaves [first, last) of the batch tree, joined; `first` is a multiple of a power of two >= last -
+/// first.
+template <class T, class Term>
+void column_leaves(const Term& term, const ColumnProblem& p, std::int64_t first, std::int64_t last,
+                   std::int64_t column, std::int64_t width, T* result) {
+  constexpr std::int64_t tile = Term::kSums * kColumns<T>;
+  const std::int64_t total_rows = p.rows.size();
+  const int levels = std::bit_width(static_cast<std::uint64_t>(last - first)) + 1;
+  Scratch<T> stack(tile * (levels + 1));
+  T* const block = stack.data() + tile * levels;
+  Cursor cursor(p.rows, first * p.leaf_rows);
+  // A binary counter: level l holds the sum of 2^l leaves when bit l of their number is set.
+  std::uint64_t done = 0;
+  for (std::int64_t leaf = first; leaf < last; ++leaf, ++done) {
+    const std::int64_t rows = std::min(p.leaf_rows, total_rows - leaf * p.leaf_rows);
+    column_chain(term, cursor, rows, column, width, result, block);
+    int level = 0;
+    for (; (done >> level & 1) != 0; ++level)
+      add_tile<T, Term::kSums>(result, stack.data() + tile * level, result, width);
+    copy_tile<T, Term::kSums>(stack.data() + tile * level, result, width);
+  }
+  bool empty = true;
+  for (int level = 0; level < levels; ++level) {
+    if ((done >> level & 1) == 0) continue;
+    const T* part = stack.data() + tile * level;
+    if (empty) {
+      copy_tile<T, Term::kSums>(result, part, width);
+    } else {
+      add_tile<T, Term::kSums>(result, part, result, width);
+    }
+    empty = false;
+  }
+}
+
+/// Solves a ColumnProblem. Term says what is summed: kSums sums at once; row(offset) is what is known of the row that
+/// begins at an element offset; add<tail>(row, column, lanes, Vec<T>* sums) adds its terms; at(offset) is the Term whose
+/// offsets count from there. done(outer, column, width, tile) receives each finished tile (kSums rows of kColumns<T>).
+template <class T, class Term, class Done>
+void column_sums(const ColumnProblem& p, const Term& term, const Done& done) {
+  constexpr std::int64_t tile = Term::kSums * kColumns<T>;
+  const std::int64_t outer = p.outer.size();
+  const std::int64_t rows = p.rows.size();
+  if (outer == 0 || p.width == 0) return;
+  const std::int64_t leaves = p.leaf_rows == 0 ? 1 : (rows + p.leaf_rows - 1) / p.leaf_rows;
+  const std::int64_t bytes_a_row = std::min(p.width, kColumns<T>) * p.bytes;
+  // Columns may be cut finer when there are few tasks.
+  std::int64_t columns = kColumns<T>;
+  const std::int64_t threads = thread_count();
+  const bool parallel = threads > 1 && outer * p.width * rows > kParallelBytes / p.bytes;
+  std::int64_t run =
+      std::int64_t(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(leaves, 1))));
+  if (parallel) {
+    const auto tiles = [&] { return outer * ((p.width + columns - 1) / columns); };
+    while (run > 1 && tiles() * ((leaves + run - 1) / run) < 4 * threads &&
+           run / 2 * p.leaf_rows * bytes_a_row >= kParallelBytes / 8)
+      run /= 2;
+    while (columns > 64 && tiles() * ((leaves + run - 1) / run) < threads) columns /= 2;
+  }
+  const std::int64_t tiles = (p.width + columns - 1) / columns;
+  const std::int64_t runs = std::max<std::int64_t>((leaves + run - 1) / run, 1);
+
+  const auto solve = [&](std::int64_t o, std::int64_t r, std::int64_t column, std::int64_t width, T* result) {
+    const Term here = term.at(p.outer.offset(o));
+    if (p.leaf_rows == 0) {
+      Scratch<T> block(tile);
+      Cursor cursor(p.rows, 0);
+      column_chain(here, cursor, rows, column, width, result, block.data());
+    } else if (leaves == 0) {
+      clear_tile<T, Term::kSums>(result, width);
+    } else {
+      column_leaves(here, p, r * run, std::min((r + 1) * run, leaves), column, width, result);
+    }
+  };
+  if (runs == 1) {
+    const auto task = [&](std::int64_t index) {
+      const std::int64_t o = index / tiles, column = index % tiles * columns;
+      const std::int64_t width = std::min(columns, p.width - column);
+      Scratch<T> result(tile);
+      solve(o, 0, column, width, result.data());
+      done(o, column, width, static_cast<const T*>(result.data()));
+    };
+    if (parallel) return parallel_for(outer * tiles, task);
+    for (std::int64_t index = 0; index < outer * tiles; ++index) task(index);
+    return;
+  }
+  // Runs of leaves first, then the upper levels of the tree over the runs.
+  Scratch<T> partial(outer * tiles * runs * tile);
+  parallel_for(outer * tiles * runs, [&](std::int64_t index) {
+    const std::int64_t r = index % runs, o = index / runs / tiles, column = index / runs % tiles * columns;
+    solve(o, r, column, std::min(columns, p.width - column), partial.data() + index * tile);
+  });
+  for (std::int64_t index = 0; index < outer * tiles; ++index) {
+    const std::int64_t o = index / tiles, column = index % tiles * columns;
+    const std::int64_t width = std::min(columns, p.width - column);
+    T* const part = partial.data() + index * runs * tile;
+    for (std::int64_t step = 1; step < runs; step *= 2)
+      for (std::int64_t i = 0; i + step < runs; i += 2 * step)
+        add_tile<T, Term::kSums>(part + i * tile, part + i * tile, part + (i + step) * tile, width);
+    done(o, column, width, static_cast<const T*>(part));
+  }
+}
+
+}  // namespace isobit::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per target

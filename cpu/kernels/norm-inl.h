@@ -1,0 +1,163 @@
+// What the norm kernels share. Statistics are brought into the form that a row of channels reads: one number
+// for the row (layer norm), or one for every channel, the same for all rows (batch norm) or for the rows of a
+// sample (group norm).
+#if defined(ISOBIT_CPU_KERNELS_NORM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef ISOBIT_CPU_KERNELS_NORM_INL_H_
+#undef ISOBIT_CPU_KERNELS_NORM_INL_H_
+#else
+#define ISOBIT_CPU_KERNELS_NORM_INL_H_
+#endif
+
+#include "core/geometry.h"
+#include "cpu/kernels/columns-inl.h"
+#include "cpu/kernels/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace isobit::cpu::HWY_NAMESPACE {
+
+/// A tensor in the compute type: as it lies, or, of halves, a widened copy.
+template <class T>
+class Widened {
+ public:
+  explicit Widened(ConstView v) : room_(size_of(v.dtype) == 2 ? v.numel : 0), data_(v.as<T>()) {
+    if (size_of(v.dtype) != 2) return;
+    if constexpr (std::is_same_v<T, float>) {
+      data_ = room_.data();
+      for_ranges(v.numel, 6, [&](std::int64_t begin, std::int64_t end) {
+        T* to = room_.data() + begin;
+        if (v.dtype == DType::f16) return convert_tile(v.as<f16>() + begin, to, end - begin);
+        convert_tile(v.as<bf16>() + begin, to, end - begin);
+      });
+    }
+  }
+  const T* data() const { return data_; }
+
+ private:
+  Scratch<T> room_;
+  const T* data_;
+};
+
+/// Where results in the compute type go: the tensor itself, or room that finish() rounds into halves.
+template <class T>
+class Rounded {
+ public:
+  explicit Rounded(View v)
+      : view_(v),
+        room_(size_of(v.dtype) == 2 ? v.numel : 0),
+        data_(size_of(v.dtype) == 2 ? room_.data() : v.as<T>()) {}
+  T* data() const { return data_; }
+  void finish() const {
+    if (size_of(view_.dtype) != 2) return;
+    if constexpr (std::is_same_v<T, float>) {
+      for_ranges(view_.numel, 6, [&](std::int64_t begin, std::int64_t end) {
+        const T* from = data_ + begin;
+        if (view_.dtype == DType::f16) return convert_tile(from, view_.as<f16>() + begin, end - begin);
+        convert_tile(from, view_.as<bf16>() + begin, end - begin);
+      });
+    }
+  }
+
+ private:
+  View view_;
+  Scratch<T> room_;
+  T* data_;
+};
+
+/// Calls body(T{}) for the compute type.
+template <class Body>
+HWY_INLINE void with_compute(DType dtype, const Body& body) {
+  if (dtype == DType::f64) return body(double{});
+  body(float{});
+}
+
+/// A number for every row, or for every channel of a row.
+inline bool one_for_row(const NormGeometry& g) {
+  return !g.over_batch && g.g == 1;
+}
+inline bool is_repeated(const NormGeometry& g) {
+  return !g.over_batch && g.g > 1;
+}
+/// Elements between the numbers of one sample and of the next.
+inline std::int64_t sample_step(const NormGeometry& g) {
+  return g.over_batch ? 0 : g.g == 1 ? 1 : g.channels();
+}
+/// Room that spread() needs.
+inline std::int64_t spread_size(const NormGeometry& g) {
+  return is_repeated(g) ? g.a * g.channels() : 0;
+}
+/// Statistics as rows read them; `room` is used when each must be repeated for its channels.
+template <class T>
+const T* spread(const NormGeometry& g, const T* statistics, T* room) {
+  if (!is_repeated(g)) return statistics;
+  for (std::int64_t i = 0; i < g.statistics(); ++i) std::fill_n(room + i * g.d, g.d, statistics[i]);
+  return room;
+}
+
+/// out = 1 / sqrt(variance + eps).
+template <class T>
+void reciprocal_deviation(const T* variance, T eps, std::int64_t n, T* out) {
+  for_vectors<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+    const Vec<T> v = load_some<T, tail.value>(variance + i, lanes);
+    store_some<tail.value>(Vec<T>(T{1}) / sqrt(v + Vec<T>(eps)), out + i, lanes);
+  });
+}
+
+/// p[column ...] or, when there is one number for the row, p[0] in all lanes.
+template <bool kOne, bool kTail, class T>
+HWY_INLINE Vec<T> load_statistic(const T* p, std::int64_t column, std::int64_t lanes) {
+  if constexpr (kOne) {
+    return Vec<T>(*p);
+  } else {
+    return load_some<T, kTail>(p + column, lanes);
+  }
+}
+
+/// A blocked chain of single terms.
+template <class T>
+class BlockChain {
+ public:
+  HWY_INLINE void add(T term) {
+    if (terms_ == numerics::kBlock) {
+      total_ = first_ ? chain_ : total_ + chain_;
+      first_ = false;
+      chain_ = 0;
+      terms_ = 0;
+    }
+    chain_ += term;
+    ++terms_;
+  }
+  T sum() const { return first_ ? chain_ : total_ + chain_; }
+
+ private:
+  T chain_ = 0, total_ = 0;
+  std::int64_t terms_ = 0;
+  bool first_ = true;
+};
+
+/// The rows of x as a column problem: batch tree over a, blocked chain over (a, b) in a leaf, a column is a
+/// channel.
+inline ColumnProblem norm_columns(const NormGeometry& g, std::int64_t bytes) {
+  ColumnProblem p;
+  p.rows.add(g.a * g.b, g.channels());
+  p.width = g.channels();
+  p.leaf_rows = numerics::leaf_samples(g.b) * g.b;
+  p.bytes = bytes;
+  return p;
+}
+
+/// Calls body(statistic i, element offset of its first row, first channel) for the statistics of single
+/// samples (layer and group norm): rows of d elements follow each other at a step of channels(), b of them.
+template <class Body>
+void for_sample_statistics(const NormGeometry& g, std::int64_t bytes, const Body& body) {
+  for_rows(g.a * g.g, g.b * g.d * bytes, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t a = i / g.g, channel = i % g.g * g.d;
+      body(i, a * g.b * g.channels() + channel, channel);
+    }
+  });
+}
+
+}  // namespace isobit::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per target

@@ -1,0 +1,113 @@
+// strided_copy: permutes, expansions, flips and slices, on elements of 1, 2, 4 or 8 bytes as they are. Where
+// the input is contiguous along another axis than the output (a transpose), tiles of 32 x 32 keep both sides
+// in the first-level cache; else rows of the output are copied, spread or picked one after the other. A task
+// owns a part of the output.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/kernels/strided_copy.cpp"
+#include "hwy/foreach_target.h"
+#include "cpu/kernels/columns-inl.h"
+#include "cpu/kernels/elementwise-inl.h"
+#include "cpu/kernels/kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace isobit::cpu::HWY_NAMESPACE {
+namespace {
+
+constexpr std::int64_t kSide = 32;
+
+/// out[i * row + j] = in[i + j * step] for i < height, j < width.
+template <class U>
+void transpose_tile(const U* in, std::int64_t step, U* out, std::int64_t row, std::int64_t height,
+                    std::int64_t width) {
+  if (height == kSide) {
+    HWY_ALIGN U tile[kSide][kSide];
+    for (std::int64_t j = 0; j < width; ++j)
+      for (std::int64_t i = 0; i < kSide; ++i) tile[j][i] = in[i + j * step];
+    for (std::int64_t i = 0; i < kSide; ++i)
+      for (std::int64_t j = 0; j < width; ++j) out[i * row + j] = tile[j][i];
+    return;
+  }
+  for (std::int64_t i = 0; i < height; ++i)
+    for (std::int64_t j = 0; j < width; ++j) out[i * row + j] = in[i + j * step];
+}
+
+/// `axis` is contiguous in the input, the last one in the output.
+template <class U>
+void transpose(const StridedGeometry& g, int axis, const U* in, U* out) {
+  const int last = g.rank - 1;
+  Axes source, target;  // the other axes
+  std::int64_t row = 1, stride = 1;
+  for (int i = last; i >= 0; --i) {
+    if (i == axis) row = stride;
+    stride *= g.extent[i];
+  }
+  stride = 1;
+  std::array<std::int64_t, Shape::max_rank> dense{};
+  for (int i = last; i >= 0; --i) {
+    dense[i] = stride;
+    stride *= g.extent[i];
+  }
+  for (int i = 0; i < last; ++i) {
+    if (i == axis) continue;
+    source.add(g.extent[i], g.stride[0][i]);
+    target.add(g.extent[i], dense[i]);
+  }
+  const std::int64_t height = g.extent[axis], width = g.extent[last], step = g.stride[0][last];
+  const std::int64_t bands = (height + kSide - 1) / kSide;
+  for_rows(source.size() * bands, kSide * width * static_cast<std::int64_t>(2 * sizeof(U)),
+           [&](std::int64_t begin, std::int64_t end) {
+             for (std::int64_t task = begin; task < end; ++task) {
+               const std::int64_t other = task / bands, top = task % bands * kSide;
+               const U* from = in + source.offset(other) + top;
+               U* to = out + target.offset(other) + top * row;
+               for (std::int64_t left = 0; left < width; left += kSide)
+                 transpose_tile(from + left * step, step, to + left, row, std::min(kSide, height - top),
+                                std::min(kSide, width - left));
+             }
+           });
+}
+
+template <class U>
+void copy_elements(const StridedGeometry& g, const U* in, U* out) {
+  const std::int64_t n = g.numel();
+  if (n == 0) return;
+  const int last = g.rank - 1;
+  const std::int64_t step = g.stride[0][last];
+  if (step != 0 && step != 1 && g.extent[last] > 1) {
+    for (int i = 0; i < last; ++i)
+      if (g.stride[0][i] == 1 && g.extent[i] > 1) return transpose(g, i, in + g.offset[0], out);
+  }
+  for_ranges(n, 2 * sizeof(U), [&](std::int64_t begin, std::int64_t end) {
+    Operand<U, U>(g, 0, in).gather(begin, end - begin, out + begin);
+  });
+}
+
+}  // namespace
+
+void run_strided_copy(const StridedGeometry& g, ConstView in, View out) {
+  switch (size_of(out.dtype)) {
+    case 1:
+      return copy_elements(g, in.as<std::uint8_t>(), out.as<std::uint8_t>());
+    case 2:
+      return copy_elements(g, in.as<std::uint16_t>(), out.as<std::uint16_t>());
+    case 4:
+      return copy_elements(g, in.as<std::uint32_t>(), out.as<std::uint32_t>());
+    default:
+      return copy_elements(g, in.as<std::uint64_t>(), out.as<std::uint64_t>());
+  }
+}
+
+}  // namespace isobit::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace isobit::cpu {
+HWY_EXPORT(run_strided_copy);
+
+namespace kernels {
+void strided_copy(const StridedGeometry& g, ConstView in, View out) {
+  HWY_DYNAMIC_DISPATCH(run_strided_copy)(g, in, out);
+}
+}  // namespace kernels
+}  // namespace isobit::cpu
+#endif

@@ -1,0 +1,44 @@
+// The unary functions that are made of elementary functions, in f32.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/kernels/unary_elementary_f32.cpp"
+#include "hwy/foreach_target.h"
+#include "cpu/kernels/pointwise_simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace isobit::cpu::HWY_NAMESPACE {
+
+UnaryTile<float> elementary_tile_f32(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::exp:
+      return unary_tile<Exp, float>;
+    case UnaryOp::expm1:
+      return unary_tile<Expm1, float>;
+    case UnaryOp::log:
+      return unary_tile<Log, float>;
+    case UnaryOp::log1p:
+      return unary_tile<Log1p, float>;
+    case UnaryOp::sin:
+      return unary_tile<Sin, float>;
+    case UnaryOp::cos:
+      return unary_tile<Cos, float>;
+    case UnaryOp::erf:
+      return unary_tile<Erf, float>;
+    case UnaryOp::tanh:
+      return unary_tile<Tanh, float>;
+    case UnaryOp::sigmoid:
+      return unary_tile<Sigmoid, float>;
+    case UnaryOp::softplus:
+      return unary_tile<Softplus, float>;
+    case UnaryOp::silu:
+      return unary_tile<Silu, float>;
+    case UnaryOp::gelu:
+      return unary_tile<Gelu, float>;
+    case UnaryOp::elu:
+      return unary_tile<Elu, float>;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace isobit::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
