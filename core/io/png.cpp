@@ -17,8 +17,9 @@ constexpr std::string_view op = "png";
 
 // Deflate expands at most 1032 times (a 258-byte match in 2 bits), so a header that promises more is lying.
 constexpr std::uint64_t max_expansion = 1032;
-// For ancillary chunks (text, profiles), which are skipped anyway.
-constexpr png_alloc_size_t max_chunk_bytes = 8'000'000;
+// The largest palette has 768 bytes; libpng would allocate what a chunk's length says before it reads the
+// chunk.
+constexpr png_alloc_size_t max_chunk_bytes = 1'000'000;
 
 struct Failure {
   char message[200] = "";
@@ -85,6 +86,8 @@ bool read_header(Reader& reader, Extent& extent) {
   png_set_read_fn(reader.png, &reader.input, on_read);
   png_set_user_limits(reader.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_chunk_malloc_max(reader.png, max_chunk_bytes);
+  // Text, profiles, times and the like are passed over: nothing here looks at them.
+  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_set_crc_action(reader.png, PNG_CRC_ERROR_QUIT, PNG_CRC_WARN_DISCARD);
   png_read_info(reader.png, reader.info);
   extent.height = png_get_image_height(reader.png, reader.info);
