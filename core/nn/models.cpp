@@ -11,6 +11,11 @@ Conv2D conv3(std::int64_t filters, std::int64_t stride = 1) {
   return Conv2D(filters, 3, {.stride = stride, .padding = Same, .bias = false});
 }
 
+// The classes: small weights, so that the first loss is near that of guessing and the first steps are calm.
+Linear head(std::int64_t classes) {
+  return Linear(classes, {.init = normal(0, 0.01)});
+}
+
 Residual block(std::int64_t filters, std::int64_t stride) {
   const Sequential body{conv3(filters, stride), BatchNorm(), ReLU(), conv3(filters), BatchNorm()};
   if (stride == 1) return Residual(body);
@@ -29,7 +34,7 @@ Sequential lenet(std::int64_t classes) {
           Flatten(),
           Linear(512),
           ReLU(),
-          Linear(classes)};
+          head(classes)};
 }
 
 Sequential vgg_small(std::int64_t classes) {
@@ -38,13 +43,13 @@ Sequential vgg_small(std::int64_t classes) {
     for (int i = 0; i < 2; ++i) net.add(conv3(filters)).add(BatchNorm()).add(ReLU());
     net.add(MaxPool2D(2));
   }
-  net.add(Flatten()).add(Linear(256)).add(ReLU()).add(Dropout(0.3)).add(Linear(classes));
+  net.add(Flatten()).add(Linear(256)).add(ReLU()).add(Dropout(0.3)).add(head(classes));
   return net;
 }
 
 Sequential resnet_small(std::int64_t classes) {
-  return {conv3(32), BatchNorm(),   ReLU(), block(32, 1),    ReLU(),         block(64, 2),
-          ReLU(),    block(128, 2), ReLU(), GlobalAvgPool(), Linear(classes)};
+  return {conv3(32), BatchNorm(),   ReLU(), block(32, 1),    ReLU(),       block(64, 2),
+          ReLU(),    block(128, 2), ReLU(), GlobalAvgPool(), head(classes)};
 }
 
 std::vector<std::string_view> names() {
