@@ -21,4 +21,4 @@ target_link_libraries(isobit
   PUBLIC fmt::fmt
   PRIVATE $<BUILD_INTERFACE:isobit_options> Threads::Threads hwy::hwy ZLIB::ZLIB PNG::PNG JPEG::JPEG OpenSSL::Crypto
           $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
-set_target_properties(isobit PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+set_target_properties(isobit PROPERTIES DEFINE_SYMBOL "" VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})

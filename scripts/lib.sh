@@ -115,6 +115,13 @@ ninja_build() {
       "Killed for lack of memory? Try: CMAKE_BUILD_PARALLEL_LEVEL=1 ninja -C '$dir' -j 1"
 }
 
+# The library as a shared one, and the program, at -O1: in build/shared.
+build_shared_library() {
+  configure_build "$root/build/shared" --preset release -B "$root/build/shared" -DBUILD_SHARED_LIBS=ON \
+    -DCMAKE_CXX_FLAGS_RELEASE='-O1 -DNDEBUG' -DISOBIT_TESTS=OFF -DISOBIT_BENCHMARKS=OFF
+  ninja_build "$root/build/shared"
+}
+
 # ---- steps with a table of where the time went
 
 step_names=()
