@@ -4,11 +4,13 @@
 #include "cpu/kernels/conv_backward_filter.h"
 #include "cpu/kernels/conv_backward_input.h"
 #include "cpu/kernels/conv_forward.h"
+#include "cpu/kernels/matmul.h"
 
 namespace isobit::cpu {
 
 void set_conv_algorithms(Algorithms& lists) {
   lists.matmul.set({
+      {"register_tiles", nullptr, kernels::matmul_register_tiles},
       {"reference", nullptr, reference::matmul},
   });
   lists.conv_forward.set({

@@ -66,11 +66,10 @@ class PassRunner {
     panels.pack_all(packed.data());
     panels_ = &panels;
 
-    const Scratch<T> bias(pass_.bias.data != nullptr && narrow_ ? out_channels_ : 0);
-    if (pass_.bias.data != nullptr) {
-      if (narrow_) widen(pass_.bias, bias.data(), out_channels_);
-      bias_ = narrow_ ? bias.data() : pass_.bias.template as<T>();
-    }
+    const bool widen_bias = pass_.bias.data != nullptr && size_of(pass_.bias.dtype) != sizeof(T);
+    const Scratch<T> bias(widen_bias ? out_channels_ : 0);
+    if (widen_bias) widen(pass_.bias, bias.data(), out_channels_);
+    bias_ = widen_bias ? bias.data() : pass_.bias.template as<T>();
     parallel_for(units_ * parts_, [&](std::int64_t task) { run_task(task / parts_, task % parts_); });
   }
 

@@ -39,7 +39,7 @@ struct Pass {
   Source filter;  ///< element (tap, group, channel, column) at the sum of index * stride
   std::int64_t tap_stride = 0, group_stride = 0, channel_stride = 0, column_stride = 1;
   void* out = nullptr;       ///< [n, places, groups * columns]
-  DType dtype = DType::f32;  ///< of out and bias; source and filter have it too, or T
+  DType dtype = DType::f32;  ///< of out; the others have it too, or T
   Source bias;               ///< [groups * columns] or null
   bool relu = false;
 };

@@ -28,6 +28,86 @@ HWY_INLINE void narrow_halves(const float* from, Half* to, std::size_t count) {
   if (i < count) store_n(load_n<float>(from + i, count - i), to + i, count - i);
 }
 
+// to[i * to_stride + j] = from[j * from_stride + i] for i < rows, j < columns. Squares of 8 (f32) or 4 (f64)
+// in registers where the target has 256 bits.
+template <class T>
+HWY_INLINE void transpose_plain(const T* from, std::int64_t from_stride, std::int64_t rows,
+                                std::int64_t columns, T* to, std::int64_t to_stride) {
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t j = 0; j < columns; ++j) to[i * to_stride + j] = from[j * from_stride + i];
+}
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+HWY_INLINE void transpose_square(const float* from, std::int64_t from_stride, float* to,
+                                 std::int64_t to_stride) {
+  constexpr hn::CappedTag<float, 8> d;
+  constexpr hn::RepartitionToWide<decltype(d)> wide;
+  using V = hn::Vec<decltype(d)>;
+  V row[8], pair[8], quad[8];
+  for (int i = 0; i < 8; ++i) row[i] = hn::LoadU(d, from + i * from_stride);
+  for (int i = 0; i < 4; ++i) {
+    pair[2 * i] = hn::InterleaveLower(d, row[2 * i], row[2 * i + 1]);
+    pair[2 * i + 1] = hn::InterleaveUpper(d, row[2 * i], row[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    for (int j = 0; j < 2; ++j) {
+      const auto a = hn::BitCast(wide, pair[4 * i + j]), b = hn::BitCast(wide, pair[4 * i + 2 + j]);
+      quad[4 * i + 2 * j] = hn::BitCast(d, hn::InterleaveLower(wide, a, b));
+      quad[4 * i + 2 * j + 1] = hn::BitCast(d, hn::InterleaveUpper(wide, a, b));
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    hn::StoreU(hn::ConcatLowerLower(d, quad[4 + i], quad[i]), d, to + i * to_stride);
+    hn::StoreU(hn::ConcatUpperUpper(d, quad[4 + i], quad[i]), d, to + (4 + i) * to_stride);
+  }
+}
+
+HWY_INLINE void transpose_square(const double* from, std::int64_t from_stride, double* to,
+                                 std::int64_t to_stride) {
+  constexpr hn::CappedTag<double, 4> d;
+  using V = hn::Vec<decltype(d)>;
+  V row[4], pair[4];
+  for (int i = 0; i < 4; ++i) row[i] = hn::LoadU(d, from + i * from_stride);
+  for (int i = 0; i < 2; ++i) {
+    pair[2 * i] = hn::InterleaveLower(d, row[2 * i], row[2 * i + 1]);
+    pair[2 * i + 1] = hn::InterleaveUpper(d, row[2 * i], row[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    hn::StoreU(hn::ConcatLowerLower(d, pair[2 + i], pair[i]), d, to + i * to_stride);
+    hn::StoreU(hn::ConcatUpperUpper(d, pair[2 + i], pair[i]), d, to + (2 + i) * to_stride);
+  }
+}
+
+template <class T>
+HWY_INLINE void transpose(const T* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+                          T* to, std::int64_t to_stride) {
+  constexpr std::int64_t kSide = 32 / sizeof(T);
+  const std::int64_t whole_rows = rows / kSide * kSide, whole_columns = columns / kSide * kSide;
+  for (std::int64_t j = 0; j < whole_columns; j += kSide)
+    for (std::int64_t i = 0; i < whole_rows; i += kSide)
+      transpose_square(from + j * from_stride + i, from_stride, to + i * to_stride + j, to_stride);
+  transpose_plain(from + whole_columns * from_stride, from_stride, whole_rows, columns - whole_columns,
+                  to + whole_columns, to_stride);
+  transpose_plain(from + whole_rows, from_stride, rows - whole_rows, columns, to + whole_rows * to_stride,
+                  to_stride);
+}
+#else
+template <class T>
+HWY_INLINE void transpose(const T* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+                          T* to, std::int64_t to_stride) {
+  transpose_plain(from, from_stride, rows, columns, to, to_stride);
+}
+#endif
+
+void transpose_f32(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+                   float* to, std::int64_t to_stride) {
+  transpose(from, from_stride, rows, columns, to, to_stride);
+}
+void transpose_f64(const double* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+                   double* to, std::int64_t to_stride) {
+  transpose(from, from_stride, rows, columns, to, to_stride);
+}
+
 void widen_f16(const f16* from, float* to, std::size_t count) {
   widen_halves(from, to, count);
 }
@@ -46,6 +126,8 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace isobit::cpu {
+HWY_EXPORT(transpose_f32);
+HWY_EXPORT(transpose_f64);
 HWY_EXPORT(widen_f16);
 HWY_EXPORT(widen_bf16);
 HWY_EXPORT(narrow_f16);
@@ -76,27 +158,31 @@ void narrow(const T* from, void* to, DType dtype, std::int64_t count) {
 
 namespace {
 
-// Element (row, column) at row + column * column_stride: strips of 16 columns by 64 rows, through a small
-// buffer, so that both sides move by whole cache lines.
+void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+               float* to, std::int64_t to_stride) {
+  HWY_DYNAMIC_DISPATCH(transpose_f32)(from, from_stride, rows, columns, to, to_stride);
+}
+void transpose(const double* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+               double* to, std::int64_t to_stride) {
+  HWY_DYNAMIC_DISPATCH(transpose_f64)(from, from_stride, rows, columns, to, to_stride);
+}
+
+// Element (row, column) at row + column * column_stride. Half-width elements go through a small widened
+// strip.
 template <class T>
 void pack_transposed(Source from, std::int64_t column_stride, std::int64_t rows, std::int64_t columns,
                      std::int64_t width, T* to) {
+  if (size_of(from.dtype) == sizeof(T))
+    return transpose(from.as<T>(), column_stride, rows, columns, to, width);
   constexpr std::int64_t kColumns = 16, kRows = 64;
-  T strip[kColumns][kRows];
+  T strip[kColumns * kRows];
   for (std::int64_t column = 0; column < columns; column += kColumns) {
     const std::int64_t wide = std::min(kColumns, columns - column);
     for (std::int64_t row = 0; row < rows; row += kRows) {
       const std::int64_t high = std::min(kRows, rows - row);
       for (std::int64_t j = 0; j < wide; ++j)
-        widen(from.at(row + (column + j) * column_stride), strip[j], high);
-      T* out = to + row * width + column;
-      if (wide == kColumns) {
-        for (std::int64_t i = 0; i < high; ++i, out += width)
-          for (std::int64_t j = 0; j < kColumns; ++j) out[j] = strip[j][i];
-      } else {
-        for (std::int64_t i = 0; i < high; ++i, out += width)
-          for (std::int64_t j = 0; j < wide; ++j) out[j] = strip[j][i];
-      }
+        widen(from.at(row + (column + j) * column_stride), strip + j * kRows, high);
+      transpose(strip, kRows, high, wide, to + row * width + column, width);
     }
   }
 }

@@ -1,0 +1,57 @@
+// matmul: c[m, n] is a blocked chain over k, which is what a 1x1 convolution sums, so a product is one pass
+// of conv_pass.h over an image of m pixels with k channels: rows m, terms k, columns n. A transposed a is
+// first copied to rows (m * k elements moved for m * n * k multiply-adds); a transposed b is packed like the
+// filter of conv_backward_input. Batches that share b and follow each other are one product with more rows;
+// other batches are the tasks of one loop when there are several, so that each product runs on one thread.
+#include "cpu/kernels/matmul.h"
+
+#include "cpu/kernels/conv_pass.h"
+#include "cpu/runtime/scratch.h"
+#include "cpu/runtime/thread_pool.h"
+
+namespace isobit::cpu::kernels {
+namespace {
+
+template <class T>
+void product(const MatmulGeometry& g, gemm::Source a, gemm::Source b, void* c, DType dtype) {
+  const Scratch<T> rows(g.transpose_a ? g.m * g.k : 0);
+  if (g.transpose_a) {
+    parallel_ranges(g.m, 64, [&](std::int64_t begin, std::int64_t end) {
+      gemm::pack_panel(a.at(begin), 1, g.m, end - begin, g.k, g.k, rows.data() + begin * g.k);
+    });
+    a = {rows.data(), dtype == DType::f64 ? DType::f64 : DType::f32};
+  }
+  gemm::Pass pass;
+  pass.n = 1;
+  pass.channels = g.k;
+  pass.columns = g.n;
+  gemm::PassAxis& axis = pass.axis[1];  // of the height: tasks are made of its rows
+  axis.outputs = axis.place = axis.source = g.m;
+  pass.source = a;
+  pass.filter = b;
+  pass.tap_stride = g.k * g.n;
+  pass.channel_stride = g.transpose_b ? 1 : g.n;
+  pass.column_stride = g.transpose_b ? g.k : 1;
+  pass.out = c;
+  pass.dtype = dtype;
+  gemm::run_pass<T>(pass);
+}
+
+}  // namespace
+
+void matmul_register_tiles(const MatmulGeometry& geometry, ConstView a, ConstView b, View c) {
+  MatmulGeometry g = geometry;
+  if (g.stride_b == 0 && g.stride_a == g.m * g.k && !g.transpose_a) {
+    g.m *= g.batch;
+    g.batch = 1;
+  }
+  parallel_for(g.batch, [&](std::int64_t i) {
+    const gemm::Source from_a = gemm::Source{a.data, a.dtype}.at(i * g.stride_a);
+    const gemm::Source from_b = gemm::Source{b.data, b.dtype}.at(i * g.stride_b);
+    void* to = static_cast<char*>(c.data) + i * g.m * g.n * size_of(c.dtype);
+    c.dtype == DType::f64 ? product<double>(g, from_a, from_b, to, c.dtype)
+                          : product<float>(g, from_a, from_b, to, c.dtype);
+  });
+}
+
+}  // namespace isobit::cpu::kernels
