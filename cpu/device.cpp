@@ -10,6 +10,7 @@
 #include "cpu/runtime/isa.h"
 #include "cpu/runtime/memory_pool.h"
 #include "cpu/runtime/properties.h"
+#include "cpu/runtime/thread_pool.h"
 
 namespace isobit::cpu {
 namespace {
@@ -196,7 +197,10 @@ class CpuBackend final : public Backend {
 
  private:
   static void copy_bytes(void* to, const void* from, std::int64_t bytes) {
-    if (bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
+    parallel_ranges(bytes, std::int64_t{1} << 20, [&](std::int64_t begin, std::int64_t end) {
+      std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin,
+                  static_cast<std::size_t>(end - begin));
+    });
   }
 
   Algorithms lists_;
