@@ -164,8 +164,8 @@ void Engine::commit(std::vector<std::pair<Tensor, Tensor>> leaves) {
     // own.
     if (before.defined())
       gradient = add(before, gradient);
-    else
-      gradient = gradient.impl()->storage->count > 1 || !gradient.is_leaf() ? gradient.clone() : gradient;
+    else if (gradient.impl()->count > 1 || gradient.impl()->storage->count > 1 || !gradient.is_leaf())
+      gradient = gradient.clone();
   }
   for (auto& [leaf, gradient] : leaves) leaf.set_grad(std::move(gradient));
 }
