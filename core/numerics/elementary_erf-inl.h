@@ -25,15 +25,15 @@ template <typename F>
   return {high, rest - (high - F(C::kFirst))};
 }
 
-// a Q(a) = value * scale for 1 <= a <= kLargest.
+// a Q(a) = (high + low) * scale1 * scale2 for 1 <= a <= kLargest.
 template <typename F>
-[[gnu::always_inline]] HOST_DEVICE inline Scaled<F> tail_times_argument(F a) {
+[[gnu::always_inline]] HOST_DEVICE inline ExpParts<F> tail_times_argument(F a) {
   using C = constants::Tail<LaneOf<F>>;
   const HighLow<F> g = tail_factor((a - F(C::kCentre)) / (a + F(C::kCentre)));
   const ExpParts<F> e = exp_of_square(a, LaneOf<F>(-0.5));
   const F product = g.high * e.high;
   const F low = fma(g.high, e.high, -product) + fma(g.high, e.low, g.low * e.high);
-  return {(product + low) * e.scale2, e.scale1};
+  return {product, low, e.scale1, e.scale2};
 }
 
 // Phi(x) = high + low for |x| < 1.
@@ -54,8 +54,8 @@ HOST_DEVICE inline F gelu(F x) {
   const F a = select(absolute > F(C::kLargest), F(C::kLargest), absolute);
   const HighLow<F> near = cdf_near_zero(x);
   const F small = magnitude(fma(x, near.high, x * near.low));
-  const Scaled<F> tail = tail_times_argument(a);
-  const F below = tail.value * tail.scale;
+  const ExpParts<F> tail = tail_times_argument(a);
+  const F below = ((tail.high + tail.low) * tail.scale2) * tail.scale1;
   const F large = select(x < F(0), below, absolute - below);
   return with_sign(select(absolute < F(C::kSmall), small, large), x);
 }
@@ -66,8 +66,12 @@ HOST_DEVICE inline F normal_cdf(F x) {
   const F absolute = magnitude(x);
   const F a = select(absolute > F(C::kLargest), F(C::kLargest), absolute);
   const HighLow<F> near = cdf_near_zero(x);
-  const Scaled<F> tail = tail_times_argument(a);
-  const F below = (tail.value / a) * tail.scale;
+  const ExpParts<F> tail = tail_times_argument(a);
+  // Divided by a, with one Newton step for the rounding of the inverse and for the low part.
+  const F inverse = F(1) / a;
+  const F quotient = tail.high * inverse;
+  const F error = fma(-quotient, a, tail.high) + tail.low;
+  const F below = (fma(error, inverse, quotient) * tail.scale2) * tail.scale1;
   const F large = select(x < F(0), below, F(1) - below);
   return select(absolute < F(C::kSmall), near.high + near.low, large);
 }
