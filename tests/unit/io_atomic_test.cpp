@@ -221,21 +221,32 @@ TEST(AtomicWrite, DiskFull) {
   EXPECT_EQ(WEXITSTATUS(status), 0) << "the numbers stand in fill_the_disk";
 }
 
+constexpr int kills = 60;
+constexpr std::int64_t elements = 200'000;
+
 TEST(AtomicWrite, DISABLED_ChildThatSavesForEver) {
   // Run by KilledAtRandomPoints in a process of its own.
   const char* path = std::getenv("ISOBIT_TEST_SAVE_PATH");
-  ASSERT_NE(path, nullptr);
-  for (int i = 0;; i = (i + 1) % 200) io::write_safetensors(path, {{"w", full({200'000}, i)}});
+  const char* first = std::getenv("ISOBIT_TEST_SAVE_FIRST");
+  ASSERT_TRUE(path != nullptr && first != nullptr);
+  for (int i = std::atoi(first);; ++i) io::write_safetensors(path, {{"w", full({elements}, i)}});
+}
+
+ino_t inode_of(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
 TEST(AtomicWrite, KilledAtRandomPoints) {
   const test::TemporaryFolder folder;
   const std::string path = folder / "model";
-  io::write_safetensors(path, {{"w", full({200'000}, 7)}});
+  io::write_safetensors(path, {{"w", full({elements}, 0)}});
   ASSERT_EQ(::setenv("ISOBIT_TEST_SAVE_PATH", path.c_str(), 1), 0);
-  std::set<double> seen;
-  constexpr int kills = 60;
-  for (int kill_number = 0; kill_number < kills; ++kill_number) {
+  std::uint32_t random = 1;
+  for (int number = 1; number <= kills; ++number) {
+    const int first = number * 100'000;  // of the values that this child saves
+    ASSERT_EQ(::setenv("ISOBIT_TEST_SAVE_FIRST", std::to_string(first).c_str(), 1), 0);
+    const ino_t before = inode_of(path);
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
@@ -245,20 +256,23 @@ TEST(AtomicWrite, KilledAtRandomPoints) {
               "--gtest_also_run_disabled_tests", static_cast<char*>(nullptr));
       ::_exit(97);
     }
-    // From before the first save to the middle of a later one; a save takes about a millisecond.
-    std::this_thread::sleep_for(std::chrono::microseconds(5'000 + 1'777 * kill_number));
-    ::kill(child, SIGKILL);
+    // Once its first save is there, it saves again and again, a millisecond or a few each.
     int status = 0;
+    while (inode_of(path) == before && ::waitpid(child, &status, WNOHANG) == 0)
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    random = random * 1664525 + 1013904223;
+    std::this_thread::sleep_for(std::chrono::microseconds(random >> 19));  // up to 8 ms
+    ::kill(child, SIGKILL);
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status)) << "the child ended by itself, exit code " << WEXITSTATUS(status);
     const Tensor w = io::read_safetensors(path).at("w");
-    ASSERT_TRUE(w.shape() == Shape({200'000})) << w.shape().numel();
+    ASSERT_TRUE(w.shape() == Shape({elements}));
     const double value = w.slice(0, 1).item();
-    ASSERT_TRUE(equal_bits(w, full({200'000}, value))) << "two saves are mixed";
-    seen.insert(value);
+    ASSERT_TRUE(equal_bits(w, full({elements}, value))) << "two saves are mixed";
+    ASSERT_TRUE(value >= first && value < first + 100'000) << value;
   }
   EXPECT_EQ(::unsetenv("ISOBIT_TEST_SAVE_PATH"), 0);
-  EXPECT_GT(seen.size(), 5u) << "hardly any save was finished: the kills came too early";
+  EXPECT_EQ(::unsetenv("ISOBIT_TEST_SAVE_FIRST"), 0);
   // At most one temporary file is left, whatever the number of kills, and the next save uses it up.
   EXPECT_TRUE(folder.listing() == "model" || folder.listing() == "model model.partial") << folder.listing();
   io::write_safetensors(path, {{"w", zeros({1})}});
