@@ -101,22 +101,36 @@ HWY_INLINE void clear_tile(T* to, std::int64_t width) {
   for (int s = 0; s < kSums; ++s) std::fill_n(to + s * kColumns<T>, width, T{0});
 }
 
-template <int kRows, bool kTail, class T, class Term>
-HWY_INLINE void add_rows_at(const Term& term, const typename Term::Row* row, std::int64_t column, std::int64_t lanes,
-                            T* acc) {
-  Vec<T> sum[Term::kSums];
-  for (int s = 0; s < Term::kSums; ++s) sum[s] = load_some<T, kTail>(acc + s * kColumns<T>, lanes);
-  for (int r = 0; r < kRows; ++r) term.template add<kTail>(row[r], column, lanes, sum);
-  for (int s = 0; s < Term::kSums; ++s) store_some<kTail>(sum[s], acc + s * kColumns<T>, lanes);
+/// kRows rows into kVectors registers of columns: along a row first, as memory likes it.
+template <int kRows, int kVectors, bool kTail, class T, class Term>
+HWY_INLINE void add_group(const Term& term, const typename Term::Row* row, std::int64_t column,
+                          std::int64_t lanes, T* acc) {
+  constexpr std::int64_t size = Vec<T>::size;
+  Vec<T> sum[kVectors][Term::kSums];
+  for (int v = 0; v < kVectors; ++v)
+    for (int s = 0; s < Term::kSums; ++s)
+      sum[v][s] = load_some<T, kTail>(acc + s * kColumns<T> + v * size, lanes);
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) term.template add<kTail>(row[r], column + v * size, lanes, sum[v]);
+  for (int v = 0; v < kVectors; ++v)
+    for (int s = 0; s < Term::kSums; ++s)
+      store_some<kTail>(sum[v][s], acc + s * kColumns<T> + v * size, lanes);
 }
 
 template <int kRows, class T, class Term>
 void add_rows(const Term& term, const std::int64_t* offset, std::int64_t column, std::int64_t width, T* acc) {
+  constexpr std::int64_t size = Vec<T>::size;
   typename Term::Row row[kRows];
   for (int r = 0; r < kRows; ++r) row[r] = term.row(offset[r]);
-  for_vectors<T>(width, [&](auto tail, std::int64_t j, std::int64_t lanes) HWY_ATTR {
-    add_rows_at<kRows, tail.value>(term, row, column + j, lanes, acc + j);
-  });
+  std::int64_t j = 0;
+  if constexpr (kRows > 1) {
+    for (; j + 4 * size <= width; j += 4 * size)
+      add_group<kRows, 4, false>(term, row, column + j, size, acc + j);
+    for (; j + 2 * size <= width; j += 2 * size)
+      add_group<kRows, 2, false>(term, row, column + j, size, acc + j);
+  }
+  for (; j + size <= width; j += size) add_group<kRows, 1, false>(term, row, column + j, size, acc + j);
+  if (j < width) add_group<kRows, 1, true>(term, row, column + j, width - j, acc + j);
 }
 
 /// total = the blocked chain of the cursor's next `count` rows. `block` is room for another tile.
@@ -180,9 +194,10 @@ void column_leaves(const Term& term, const ColumnProblem& p, std::int64_t first,
   }
 }
 
-/// Solves a ColumnProblem. Term says what is summed: kSums sums at once; row(offset) is what is known of the row that
-/// begins at an element offset; add<tail>(row, column, lanes, Vec<T>* sums) adds its terms; at(offset) is the Term whose
-/// offsets count from there. done(outer, column, width, tile) receives each finished tile (kSums rows of kColumns<T>).
+/// Solves a ColumnProblem. Term says what is summed: kSums sums at once; row(offset) is what is known of the
+/// row that begins at an element offset; add<tail>(row, column, lanes, Vec<T>* sums) adds its terms;
+/// at(offset) is the Term whose offsets count from there. done(outer, column, width, tile) receives each
+/// finished tile (kSums rows of kColumns<T>).
 template <class T, class Term, class Done>
 void column_sums(const ColumnProblem& p, const Term& term, const Done& done) {
   constexpr std::int64_t tile = Term::kSums * kColumns<T>;

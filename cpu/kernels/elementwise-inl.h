@@ -172,6 +172,10 @@ template <class S, class T, class O, class R>
 void binary_loop(BinaryTile<T, O> f, T parameter, const StridedGeometry& g, const S* a, const S* b, R* out,
                  std::int64_t cost) {
   const std::int64_t n = g.numel();
+  if constexpr (std::is_same_v<S, T> && std::is_same_v<O, R>) {  // a small problem shall cost little
+    if (n <= kTile && g.rank == 1 && g.stride[0][0] == 1 && g.stride[1][0] == 1)
+      return f(parameter, a + g.offset[0], b + g.offset[1], out, n);
+  }
   for_ranges(n, static_cast<std::int64_t>(2 * sizeof(S) + sizeof(R)) + cost,
              [&](std::int64_t begin, std::int64_t end) {
                binary_range<S, T, O, R>(f, parameter, g, a, b, out, begin, end);

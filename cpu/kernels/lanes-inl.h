@@ -14,22 +14,43 @@
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
-/// The chains of a row; add is called with a step's term registers in ascending order.
+/// The lanes of a register joined by halving.
+template <class T>
+HWY_INLINE T join_lanes(Vec<T> v) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+  constexpr Tag<T> d;
+  v += Vec<T>(hn::ConcatLowerUpper(d, v.raw, v.raw));
+#if HWY_TARGET == HWY_AVX3
+  v += Vec<T>(hn::SwapAdjacentBlocks(v.raw));
+#endif
+  if constexpr (sizeof(T) == 4) {
+    v += Vec<T>(hn::Shuffle1032(v.raw));
+    v += Vec<T>(hn::Shuffle2301(v.raw));
+  } else {
+    v += Vec<T>(hn::Shuffle01(v.raw));
+  }
+  return first_lane(v);
+#else
+  HWY_ALIGN T lane[Vec<T>::size];
+  store(v, lane);
+  for (std::size_t half = Vec<T>::size / 2; half >= 1; half /= 2)
+    for (std::size_t i = 0; i < half; ++i) lane[i] += lane[i + half];
+  return lane[0];
+#endif
+}
+
+/// The chains of a row.
 template <class T>
 struct LaneChains {
   static constexpr std::int64_t kSize = Vec<T>::size;
   static constexpr std::int64_t kCount = numerics::kLanes / kSize;
   Vec<T> chain[kCount];
 
-  /// joined = the whole sum. Halving over registers, then inside the last one.
+  /// The whole sum: halving over registers, then inside the last one.
   HWY_INLINE T join() {
     for (std::int64_t half = kCount / 2; half >= 1; half /= 2)
       for (std::int64_t i = 0; i < half; ++i) chain[i] += chain[i + half];
-    HWY_ALIGN T lane[kSize];
-    store(chain[0], lane);
-    for (std::int64_t half = kSize / 2; half >= 1; half /= 2)
-      for (std::int64_t i = 0; i < half; ++i) lane[i] += lane[i + half];
-    return lane[0];
+    return join_lanes(chain[0]);
   }
 };
 
@@ -40,8 +61,10 @@ HWY_INLINE T lanes_tree(std::int64_t n, const Step& step) {
   using Chains = LaneChains<T>;
   constexpr std::int64_t size = Chains::kSize;
   if (n <= 0) return T{0};
-  Chains chains;
   const Vec<T> zero(T{0}), nothing(-T{0});
+  if (n == size) return join_lanes(step(std::false_type(), 0, n, zero));
+  if (n < size) return join_lanes(select(first_n<T>(n), step(std::true_type(), 0, n, zero), nothing));
+  Chains chains;
   std::int64_t t = 0;
   for (std::int64_t i = 0; i < Chains::kCount; ++i) {
     const std::int64_t left = n - i * size;

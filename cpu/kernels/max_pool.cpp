@@ -78,6 +78,40 @@ void forward(const PoolGeometry& g, const S* x, S* y, std::int64_t* index) {
            });
 }
 
+/// Whether the windows tile the input: then each element of dx has exactly one window.
+bool tiles_input(const PoolGeometry& g) {
+  for (const AxisGeometry& a : g.axis)
+    if (a.filter != a.stride || a.dilation != 1 || a.pad_before != 0 || a.in != a.out * a.stride)
+      return false;
+  return true;
+}
+
+/// Backward where the windows tile the input: dy and its position are read once and written over the window.
+template <class S>
+void backward_tiled(const PoolGeometry& g, const S* dy, const std::int64_t* index, S* dx) {
+  using T = Compute<S>;
+  const std::int64_t rows = g.n * g.axis[0].out * g.axis[1].out, row_size = g.axis[2].out * g.c;
+  const std::int64_t sample = input_positions(g) * g.c, pixels = g.positions(), c = g.c;
+  for_rows(rows, row_size * static_cast<std::int64_t>(8 + sizeof(S) * (1 + taps_of(g))),
+           [&](std::int64_t begin, std::int64_t end) {
+             Scratch<std::int64_t> room(taps_of(g));
+             for_windows(
+                 g, begin, end, room.data(),
+                 [&](std::int64_t pixel, const std::int64_t* taps, std::int64_t count, std::int64_t) {
+                   S* to = dx + pixel / pixels * sample;
+                   const std::int64_t from = pixel * c;
+                   for_vectors<T>(c, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                     const Vec<T> zero(T{0}), value = zero + load_some<T, tail.value>(dy + from + i, lanes);
+                     const Bits<T> at = load_positions<T, tail.value>(index + from + i, lanes);
+                     for (std::int64_t t = 0; t < count; ++t) {
+                       const Bits<T> here(static_cast<typename Bits<T>::Lane>(taps[t]));
+                       store_some<tail.value>(select(at == here, value, zero), to + taps[t] * c + i, lanes);
+                     }
+                   });
+                 });
+           });
+}
+
 template <class S>
 void backward(const PoolGeometry& g, const S* dy, const std::int64_t* index, S* dx) {
   using T = Compute<S>;
@@ -130,7 +164,8 @@ void run_max_pool(const PoolGeometry& g, ConstView x, View y, View index) {
 void run_max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, View dx) {
   with_floating(dy.dtype, [&](auto type) {
     using S = decltype(type);
-    backward(g, dy.as<S>(), index.as<std::int64_t>(), dx.as<S>());
+    const auto run = tiles_input(g) ? backward_tiled<S> : backward<S>;
+    run(g, dy.as<S>(), index.as<std::int64_t>(), dx.as<S>());
   });
 }
 void run_max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y) {

@@ -1,6 +1,5 @@
-// Philox 4x32-10 on sixteen blocks side by side: a structure of arrays in plain loops, which compilers
-// vectorise for each target. Element i of a stream is a pure function of (key, i), so ranges go to threads as
-// they like.
+// Philox 4x32-10 on registers: the words of core/numerics/philox.h, sixteen blocks at a time. Element i of a
+// stream is a pure function of (key, i), so ranges go to threads as they like.
 #if defined(ISOBIT_CPU_KERNELS_PHILOX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ISOBIT_CPU_KERNELS_PHILOX_INL_H_
 #undef ISOBIT_CPU_KERNELS_PHILOX_INL_H_
@@ -14,39 +13,52 @@
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
-/// Blocks that are computed side by side: sixteen 32-bit lanes.
+/// Blocks that are computed at a time.
 inline constexpr std::int64_t kSide = 16;
 
-/// word[4 b + w] = word w of block first + b, b below kSide. 64-bit products of 32-bit words, on 64-bit
-/// lanes.
+/// word[4 b + w] = word w of block first + b, b below kSide.
 inline void philox_blocks(RandomKey key, std::uint64_t first, std::uint32_t* word) {
-  std::uint64_t c0[kSide], c1[kSide], c2[kSide], c3[kSide];
+#if HWY_TARGET == HWY_SCALAR
   for (std::int64_t b = 0; b < kSide; ++b) {
-    const std::uint64_t block = first + static_cast<std::uint64_t>(b);
-    c0[b] = block & 0xffffffffu;
-    c1[b] = block >> 32;
-    c2[b] = key.stream & 0xffffffffu;
-    c3[b] = key.stream >> 32;
+    const numerics::PhiloxBlock block = numerics::random_block(key, first + static_cast<std::uint64_t>(b));
+    std::copy_n(block.word, 4, word + 4 * b);
   }
-  std::uint64_t key0 = key.seed & 0xffffffffu, key1 = key.seed >> 32;
-  for (int round = 0; round < 10; ++round) {
-    for (std::int64_t b = 0; b < kSide; ++b) {
-      const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * (c0[b] & 0xffffffffu);
-      const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * (c2[b] & 0xffffffffu);
-      c0[b] = (product1 >> 32) ^ c1[b] ^ key0;
-      c1[b] = product1 & 0xffffffffu;
-      c2[b] = (product0 >> 32) ^ c3[b] ^ key1;
-      c3[b] = product0 & 0xffffffffu;
+#else
+  // A 64-bit lane owns a block. Its words lie in the low halves of four registers; what the products leave in
+  // the high halves is never read. Lane 2 l has block l and lane 2 l + 1 block lanes / 2 + l, so that
+  // interleaving pairs of words within 128 bits gives whole blocks in order.
+  constexpr hn::ScalableTag<std::uint64_t> d;
+  constexpr hn::Repartition<std::uint32_t, decltype(d)> d32;
+  using V = hn::Vec<decltype(d)>;
+  constexpr std::int64_t lanes = HWY_LANES(std::uint64_t);
+  const auto times = [&](V a, std::uint64_t b) HWY_ATTR {
+    return hn::MulEven(hn::BitCast(d32, a), hn::BitCast(d32, hn::Set(d, b)));
+  };
+  HWY_ALIGN std::uint64_t order[lanes];
+  for (std::int64_t l = 0; l < lanes; ++l) order[l] = static_cast<std::uint64_t>(l / 2 + l % 2 * (lanes / 2));
+  for (std::int64_t b = 0; b < kSide; b += lanes) {
+    const V block = hn::Add(hn::Load(d, order), hn::Set(d, first + static_cast<std::uint64_t>(b)));
+    V c0 = block, c1 = hn::ShiftRight<32>(block), c2 = hn::Set(d, key.stream),
+      c3 = hn::Set(d, key.stream >> 32);
+    std::uint32_t key0 = static_cast<std::uint32_t>(key.seed),
+                  key1 = static_cast<std::uint32_t>(key.seed >> 32);
+    for (int round = 0; round < 10; ++round) {
+      const V product0 = times(c0, 0xD2511F53u), product1 = times(c2, 0xCD9E8D57u);
+      c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product1), c1), hn::Set(d, std::uint64_t{key0}));
+      c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product0), c3), hn::Set(d, std::uint64_t{key1}));
+      c1 = product1;
+      c3 = product0;
+      key0 += 0x9E3779B9u;
+      key1 += 0xBB67AE85u;
     }
-    key0 = (key0 + 0x9E3779B9u) & 0xffffffffu;
-    key1 = (key1 + 0xBB67AE85u) & 0xffffffffu;
+    const V low = hn::Set(d, std::uint64_t{0xffffffffu});
+    const V first_pair = hn::Or(hn::And(c0, low), hn::ShiftLeft<32>(c1));
+    const V second_pair = hn::Or(hn::And(c2, low), hn::ShiftLeft<32>(c3));
+    hn::StoreU(hn::BitCast(d32, hn::InterleaveLower(d, first_pair, second_pair)), d32, word + 4 * b);
+    hn::StoreU(hn::BitCast(d32, hn::InterleaveUpper(d, first_pair, second_pair)), d32,
+               word + 4 * b + 2 * lanes);
   }
-  for (std::int64_t b = 0; b < kSide; ++b) {
-    word[4 * b] = static_cast<std::uint32_t>(c0[b]);
-    word[4 * b + 1] = static_cast<std::uint32_t>(c1[b]);
-    word[4 * b + 2] = static_cast<std::uint32_t>(c2[b]);
-    word[4 * b + 3] = static_cast<std::uint32_t>(c3[b]);
-  }
+#endif
 }
 
 /// Calls body(i, n, u, skip) on runs that cover [begin, end): u[skip .. skip + n) are the uniforms, as T, of
@@ -67,7 +79,7 @@ void for_uniforms(RandomKey key, std::uint64_t first, std::int64_t begin, std::i
     philox_blocks(key, counter / per_block, word);
     for (std::int64_t k = 0; k < run; ++k) {
       if constexpr (sizeof(T) == 4) {
-        u[k] = numerics::uniform_from_word(word[k]);
+        u[k] = static_cast<float>(static_cast<std::int32_t>(word[k] >> 8)) * 0x1p-24f;
       } else {
         u[k] = numerics::uniform_from_words(word[2 * k], word[2 * k + 1]);
       }

@@ -54,15 +54,19 @@ T extreme_value(const T* x, std::int64_t n) {
   return value;
 }
 
-/// Position of the first element that equals `value` (a NaN equals a NaN); there is one.
+/// Position of the first element that equals `value` (a NaN equals a NaN); there is one among the n.
 template <class T>
-std::int64_t first_equal(const T* x, T value) {
+std::int64_t first_equal(const T* x, std::int64_t n, T value) {
   std::int64_t i = 0;
-  if (value != value) {
-    while (x[i] == x[i]) ++i;
-  } else {
-    while (!(x[i] == value)) ++i;
+  if constexpr (std::is_floating_point_v<T>) {
+    constexpr std::int64_t size = Vec<T>::size;
+    const Vec<T> v(value);
+    for (; i + size <= n; i += size) {
+      const Vec<T> element = load(x + i);
+      if (any((element == v) | ((element != element) & (v != v)))) break;
+    }
   }
+  while (!(x[i] == value || (x[i] != x[i] && value != value))) ++i;
   return i;
 }
 
@@ -93,7 +97,7 @@ void over_rows(const Axes& outer, const Axes& middle, std::int64_t columns, cons
                    }
                    const T value = extreme_value<kMin>(tile, n);
                    if (where >= 0 && !beats<kMin>(value, best)) continue;
-                   const std::int64_t at = first_equal(tile, value);
+                   const std::int64_t at = first_equal(tile, n, value);
                    best = tile[at];
                    where = row * columns + i + at;
                  }
