@@ -123,6 +123,47 @@ TEST(ElementwiseParity, Broadcasting) {
   }
 }
 
+// Problems nobody thought of: random extents, any operand repeated along any axis or with its axes turned
+// round.
+TEST(ElementwiseParity, RandomBroadcasting) {
+  std::mt19937 engine(5);
+  for (int round = 0; round < (is_long() ? 2000 : 40); ++round) {
+    const int rank = 1 + static_cast<int>(engine() % 4);
+    std::vector<std::int64_t> extents;
+    std::int64_t size = 1;
+    for (int i = 0; i < rank; ++i) {
+      extents.push_back(1 + engine() %
+                                std::max<std::int64_t>(
+                                    1, std::min<std::int64_t>(engine() % 3 == 0 ? 1500 : 20, 20000 / size)));
+      size *= extents.back();
+    }
+    std::vector<std::vector<std::int64_t>> strides;
+    for (int operand = 0; operand < 3; ++operand) {
+      std::vector<std::int64_t> stride(static_cast<std::size_t>(rank), 0);
+      std::int64_t step = 1;
+      const bool turned = engine() % 3 == 0;
+      for (int i = 0; i < rank; ++i) {
+        const auto axis = static_cast<std::size_t>(turned ? i : rank - 1 - i);
+        if (engine() % 3 == 0) continue;
+        stride[axis] = step;
+        step *= extents[axis];
+      }
+      strides.push_back(stride);
+    }
+    const StridedGeometry g = geometry(extents, strides);
+    const DType dtype = kFloating[engine() % 4];
+    SCOPED_TRACE(fmt::format("[{}] {} round {}", fmt::join(extents, ","), dtype, round));
+    const Array a = random_array(dtype, needed(g, 0), Values::hard, 1);
+    const Array b = random_array(dtype, needed(g, 1), Values::hard, 2);
+    expect_parity("binary", {Array(dtype, g.numel())}, [&](Backend& device, Outputs& out) {
+      device.binary(BinaryOp::mul, {}, g, a.view(), b.view(), out[0].view());
+    });
+    expect_parity("strided_copy", {Array(dtype, g.numel())},
+                  [&](Backend& device, Outputs& out) { device.strided_copy(g, a.view(), out[0].view()); });
+    if (HasFailure()) return;
+  }
+}
+
 TEST(ElementwiseParity, Select) {
   for (const StridedGeometry& g : layouts()) {
     for (const DType dtype : kAll) {

@@ -34,6 +34,8 @@ std::vector<PoolGeometry> geometries() {
   add(2, 9, axis(5, 2, 2), axis(4, 2, 1), axis(6, 3, 2, 1, 1, 0));
   add(3, 33, one, one, axis(20, 4, 3, 1, 2, 1));
   add(2, 70, one, axis(7, 7, 1), axis(7, 7, 1));
+  add(2, 19, one, one, axis(12, 3, 3));
+  add(2, 20, axis(4, 2, 2), axis(6, 3, 3), axis(4, 1, 1));
   add(20, 32, one, axis(28, 2, 2), axis(28, 2, 2));
   add(0, 4, one, axis(4, 2, 2), axis(4, 2, 2));
   add(2, 0, one, axis(4, 2, 2), axis(4, 2, 2));
@@ -73,6 +75,39 @@ TEST(PoolParity, Max) {
         if (HasFailure()) return;
       }
     }
+  }
+}
+
+// Problems nobody thought of: random windows.
+TEST(PoolParity, RandomProblems) {
+  std::mt19937 engine(7);
+  const auto upto = [&](unsigned n) { return static_cast<std::int64_t>(engine() % n); };
+  for (int round = 0; round < (is_long() ? 1000 : 25); ++round) {
+    PoolGeometry g;
+    g.n = 1 + upto(3), g.c = 1 + upto(40), g.count_include_pad = upto(2) == 0;
+    for (int i = round % 3; i < 3; ++i) {
+      const std::int64_t filter = 1 + upto(4), dilation = 1 + upto(2), span = dilation * (filter - 1) + 1;
+      // Every window holds at least one real tap: padding below the filter, and not beyond the input.
+      const std::int64_t in = span + upto(6);
+      g.axis[static_cast<std::size_t>(i)] =
+          axis(in, filter, 1 + upto(4), dilation, upto(static_cast<unsigned>(filter)),
+               upto(static_cast<unsigned>(filter)));
+    }
+    const DType dtype = kFloating[engine() % 4];
+    SCOPED_TRACE(text(g, dtype));
+    const Array x = random_array(dtype, in_size(g), Values::plain, static_cast<std::uint32_t>(round));
+    const Array dy = random_array(dtype, out_size(g), Values::plain, static_cast<std::uint32_t>(round + 1));
+    Array y(dtype, out_size(g)), index(DType::i64, out_size(g));
+    expect_parity("max_pool", {y, index},
+                  [&](Backend& b, Outputs& out) { b.max_pool(g, x.view(), out[0].view(), out[1].view()); });
+    backend(Device::cpu()).max_pool(g, x.view(), y.view(), index.view());
+    expect_parity("max_pool_backward", {Array(dtype, in_size(g))}, [&](Backend& b, Outputs& out) {
+      b.max_pool_backward(g, dy.view(), index.view(), out[0].view());
+    });
+    expect_parity("avg_pool", {y}, [&](Backend& b, Outputs& out) { b.avg_pool(g, x.view(), out[0].view()); });
+    expect_parity("avg_pool_backward", {Array(dtype, in_size(g))},
+                  [&](Backend& b, Outputs& out) { b.avg_pool_backward(g, dy.view(), out[0].view()); });
+    if (HasFailure()) return;
   }
 }
 

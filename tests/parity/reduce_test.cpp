@@ -80,6 +80,34 @@ TEST(ReduceParity, Sum) {
   }
 }
 
+// Problems nobody thought of: random extents and axes.
+TEST(ReduceParity, RandomProblems) {
+  std::mt19937 engine(11);
+  for (int round = 0; round < (is_long() ? 1000 : 25); ++round) {
+    std::vector<std::int64_t> extents;
+    std::string axes;
+    const int rank = 1 + static_cast<int>(engine() % 4);
+    std::int64_t size = 1;
+    for (int i = 0; i < rank; ++i) {
+      const std::int64_t most = std::max<std::int64_t>(1, 20000 / size);
+      extents.push_back(1 + engine() % std::min<std::int64_t>(most, engine() % 4 == 0 ? 700 : 40));
+      size *= extents.back();
+      axes += engine() % 2 == 0 ? 'r' : 'k';
+    }
+    const ReduceGeometry g = geometry(extents, axes);
+    const DType dtype = kFloating[engine() % 4];
+    SCOPED_TRACE(fmt::format("[{}] {} {}", fmt::join(extents, ","), axes, dtype));
+    const Array x = random_array(dtype, numel(g), Values::plain, static_cast<std::uint32_t>(round));
+    expect_parity("reduce_sum", {Array(dtype, g.kept())},
+                  [&](Backend& b, Outputs& out) { b.reduce_sum(g, x.view(), out[0].view()); });
+    expect_parity("reduce_extreme", {Array(dtype, g.kept()), Array(DType::i64, g.kept())},
+                  [&](Backend& b, Outputs& out) {
+                    b.reduce_extreme(ReduceOp::min, g, x.view(), out[0].view(), out[1].view());
+                  });
+    if (HasFailure()) return;
+  }
+}
+
 TEST(ReduceParity, SumOfZerosKeepsItsSign) {
   for (const Problem& problem : {Problem{{40, 5}, "rk"}, Problem{{5, 40}, "kr"}, Problem{{600}, "r"}}) {
     const ReduceGeometry g = geometry(problem.extents, problem.axes);
