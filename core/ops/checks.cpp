@@ -58,7 +58,7 @@ AxisList make_axes(const char* op, const Shape& x, std::span<const int> axes) {
   }
   for (int axis : axes) {
     const int i = normalized_axis(op, axis, x.rank());
-    if (result.mask[i]) fail(op, "axis {} is given twice (x {})", axis, x);
+    if (result.mask[i]) fail(op, "axis {} is given twice (x {})", i, x);
     result.mask[i] = true;
   }
   for (int i = 0; i < x.rank(); ++i)

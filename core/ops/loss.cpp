@@ -1,6 +1,6 @@
-// Losses: a value per row, summed over the batch by the batch tree and divided once, by the size of the whole
-// batch (isobit/parts.h). Halves are widened first: their losses are f32, so that joining parts does not
-// round them.
+// Losses: a value per sample, divided once, by the size of the whole batch (isobit/parts.h), then summed over
+// the batch by the batch tree: so the joined losses of parts are the bits of the whole's. Halves are widened
+// first: their losses are f32.
 #include <isobit/parts.h>
 
 #include "core/ops/internal.h"
@@ -31,6 +31,13 @@ Tensor pick(const Tensor& log_probabilities, const Tensor& labels, std::int64_t 
     position = add(arange(rows, 0, static_cast<double>(classes), integers), labels.reshape({rows}));
   }
   return gather(log_probabilities.reshape({rows * classes}), position).reshape(labels.shape());
+}
+
+/// Sum of v[n, ...] / count: each sample's sum, divided, then over the samples.
+Tensor averaged(const Tensor& v, double count) {
+  constexpr int kInner[] = {1, 2, 3, 4, 5, 6, 7};
+  const Tensor samples = v.rank() < 2 ? v : sum(v, std::span(kInner, static_cast<std::size_t>(v.rank() - 1)));
+  return sum(div_scalar(samples, count));
 }
 
 }  // namespace
@@ -73,7 +80,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   }
   const std::int64_t positions = rows.numel() / rows.begin()[0];
   // Division by -count is the negated division, bit for bit.
-  return div_scalar(sum(value), -static_cast<double>(whole) * static_cast<double>(positions));
+  return ops::averaged(value, -static_cast<double>(whole) * static_cast<double>(positions));
 }
 
 Tensor mse(const Tensor& x, const Tensor& target) {
@@ -84,7 +91,7 @@ Tensor mse(const Tensor& x, const Tensor& target) {
   const std::int64_t whole = ops::whole_batch("mse", x.shape());
   const std::int64_t batch = x.rank() > 0 ? x.shape().begin()[0] : 1;
   const Tensor squared = square(sub(ops::widened(x), ops::widened(target)));
-  return div_scalar(sum(squared), static_cast<double>(whole) * static_cast<double>(x.numel() / batch));
+  return ops::averaged(squared, static_cast<double>(whole) * static_cast<double>(x.numel() / batch));
 }
 
 }  // namespace isobit
