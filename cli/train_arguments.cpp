@@ -20,6 +20,8 @@ constexpr const char* kWhere = "Where and how (they change no bit of the answer)
 
 void declare(CLI::App& command, TrainArguments& a) {
   train::Options& o = a.options;
+  // Given twice, the last counts: a script's options can be followed by one's own.
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   const auto run = [&](CLI::Option* option) { return option->group(kRun)->capture_default_str(); };
   const auto where = [&](CLI::Option* option) { return option->group(kWhere); };
   run(command.add_option("--model", a.model, "lenet, vgg-small or resnet-small"));

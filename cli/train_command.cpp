@@ -33,7 +33,7 @@ std::unique_ptr<Trainer> begin(const TrainArguments& a, Device device) {
   data::TrainTest sets = a.data.empty() ? data::fashion_mnist() : data::load(a.data);
   const nn::Sequential net =
       models::make(checkpoint.model, static_cast<std::int64_t>(sets.train.classes.size()));
-  auto trainer = std::make_unique<Trainer>(net, checkpoint, std::move(sets), device);
+  auto trainer = std::make_unique<Trainer>(Trainer::resume(net, checkpoint, std::move(sets), device));
   fmt::print(stderr, "resuming {} at step {} of {} (epoch {} of {}, batch {} of {})\n", a.resume,
              checkpoint.at.step, trainer->total_steps(),
              std::min(checkpoint.at.epoch + 1, checkpoint.options.epochs), checkpoint.options.epochs,

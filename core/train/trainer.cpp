@@ -82,9 +82,9 @@ Trainer::Trainer(nn::Layer net, Options options, data::TrainTest data, Device de
   b.batches = b.epoch(0, 0).count();
 }
 
-Trainer::Trainer(nn::Layer net, const Checkpoint& c, data::TrainTest data, Device device)
-    : Trainer(std::move(net), c.options, std::move(data), device, c.model) {
-  Body& b = *body_;
+Trainer Trainer::resume(nn::Layer net, const Checkpoint& c, data::TrainTest data, Device device) {
+  Trainer trainer(std::move(net), c.options, std::move(data), device, c.model);
+  Body& b = *trainer.body_;
   const data::Dataset& set = b.data.train;
   if (set.image_shape() != c.input)
     fail("resume", "the checkpoint was trained on images {}, the data holds {}", c.input, set.image_shape());
@@ -103,9 +103,12 @@ Trainer::Trainer(nn::Layer net, const Checkpoint& c, data::TrainTest data, Devic
   b.net.load_state_dict(c.weights);
   b.optimizer->load_state_dict(c.optimizer);
   b.at = c.at;
+  return trainer;
 }
 
 Trainer::~Trainer() = default;
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
 double Trainer::Body::step(const data::Batch& batch, std::int64_t micro_batch,
                            const std::vector<Tensor>& parameters) {

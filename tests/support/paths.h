@@ -1,4 +1,4 @@
-// Where the tests' data files are.
+// Where the tests' data files and the program are.
 #pragma once
 #include <string>
 
@@ -6,5 +6,8 @@ namespace isobit::test {
 
 /// The folder tests/ of the source tree.
 std::string tests_directory();
+
+/// The isobit program of this build.
+std::string isobit_program();
 
 }  // namespace isobit::test

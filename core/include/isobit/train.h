@@ -61,7 +61,10 @@ class Trainer {
   Trainer(nn::Layer net, Options options, data::TrainTest data, Device device = {}, std::string model = "");
   /// Goes on where the checkpoint stands: `net` is a fresh model of the checkpoint's name. Throws Error when
   /// the checkpoint's weights, samples, shape or classes are not those of net and data.
-  Trainer(nn::Layer net, const Checkpoint& checkpoint, data::TrainTest data, Device device = {});
+  static Trainer resume(nn::Layer net, const Checkpoint& checkpoint, data::TrainTest data,
+                        Device device = {});
+  Trainer(Trainer&&) noexcept;
+  Trainer& operator=(Trainer&&) noexcept;
   ~Trainer();
 
   Outcome run(const RunOptions& run = {}, const Hooks& hooks = {});
