@@ -7,14 +7,32 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 namespace isobit::cli {
 namespace {
 
 constexpr const char* kRun = "The run (they decide the digest)";
 constexpr const char* kWhere = "Where and how (they change no bit of the answer)";
+
+// Refuses what does not fit T: the parser would take the nearest number that does.
+template <class T>
+CLI::Option* add_number(CLI::App& command, const std::string& name, T& value, const std::string& help) {
+  const CLI::Validator whole(
+      [](std::string& text) {
+        T value{};
+        const char* end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, value);
+        if (error == std::errc() && stop == end) return std::string();
+        return fmt::format("'{}' is not a whole number between {} and {}", text,
+                           std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+      },
+      "");
+  return command.add_option(name, value, help)->check(whole);
+}
 
 }  // namespace
 
@@ -25,9 +43,9 @@ void declare(CLI::App& command, TrainArguments& a) {
   const auto run = [&](CLI::Option* option) { return option->group(kRun)->capture_default_str(); };
   const auto where = [&](CLI::Option* option) { return option->group(kWhere); };
   run(command.add_option("--model", a.model, "lenet, vgg-small or resnet-small"));
-  run(command.add_option("--epochs", o.epochs, "Passes over the training set"));
-  run(command.add_option("--batch", o.batch, "Samples a step"));
-  run(command.add_option("--limit", o.limit, "Train on the first N samples only; 0: on all"));
+  run(add_number(command, "--epochs", o.epochs, "Passes over the training set"));
+  run(add_number(command, "--batch", o.batch, "Samples a step"));
+  run(add_number(command, "--limit", o.limit, "Train on the first N samples only; 0: on all"));
   run(command.add_option("--optimizer", o.optimizer, "sgd, adam, adamw or rmsprop"));
   command.add_option("--lr", o.lr, "Learning rate [0.05 for sgd, else 0.001]")->group(kRun);
   command.add_option("--momentum", o.momentum, "Of sgd and rmsprop [0.9 for sgd, else 0]")->group(kRun);
@@ -35,23 +53,23 @@ void declare(CLI::App& command, TrainArguments& a) {
   run(command.add_option("--weight-decay", o.weight_decay, "Pull of the weights towards 0"));
   run(command.add_option("--schedule", o.schedule,
                          "Of the learning rate: constant, step, cosine or one-cycle"));
-  run(command.add_option("--warm-up", o.warm_up, "Steps in which the rate rises first"));
+  run(add_number(command, "--warm-up", o.warm_up, "Steps in which the rate rises first"));
   run(command.add_option("--clip-norm", o.clip_norm, "Largest norm of the gradients; 0: any"));
   run(command.add_option("--label-smoothing", o.label_smoothing, "Share of the target given to all classes"));
-  run(command.add_option("--crop", o.augment.crop_pad, "Augment: pad by N pixels and crop at random"));
-  run(command.add_option("--shift", o.augment.shift, "Augment: move by up to N pixels"));
+  run(add_number(command, "--crop", o.augment.crop_pad, "Augment: pad by N pixels and crop at random"));
+  run(add_number(command, "--shift", o.augment.shift, "Augment: move by up to N pixels"));
   command.add_flag("--flip", o.augment.flip, "Augment: mirror every second time")->group(kRun);
-  run(command.add_option("--seed", o.seed.value, "Of weights, order and all other draws"));
+  run(add_number(command, "--seed", o.seed.value, "Of weights, order and all other draws"));
 
   where(command.add_option(
       "--data", a.data,
       "Folder with the four IDX files of (Fashion-)MNIST, plain or .gz, CIFAR's binary files, or "
       "folders train and test of pictures [Debian's dataset-fashion-mnist]"));
-  where(command.add_option("--micro-batch", a.run.micro_batch,
-                           "Compute each batch in parts of N (16, 32, 64, ...): less memory, the same bits"));
-  where(command.add_option("--steps", a.run.steps, "Stop after N steps; --resume goes on from there"));
+  where(add_number(command, "--micro-batch", a.run.micro_batch,
+                   "Compute each batch in parts of N (16, 32, 64, ...): less memory, the same bits"));
+  where(add_number(command, "--steps", a.run.steps, "Stop after N steps; --resume goes on from there"));
   where(command.add_option("--device", a.device, "Where to compute (isobit devices)")->capture_default_str());
-  where(command.add_option("--threads", a.threads, "Threads of the CPU [all]"));
+  where(add_number(command, "--threads", a.threads, "Threads of the CPU [all]"));
   where(command.add_option("--out", a.out,
                            "Write the trained model here, also after each epoch and on Ctrl-C"));
   where(command.add_option("--resume", a.resume, "Go on from this file; the run's options come from it"));
