@@ -17,18 +17,46 @@ constexpr std::int64_t kSide = 32;
 
 /// out[i * row + j] = in[i + j * step] for i < height, j < width.
 template <class U>
-void transpose_tile(const U* in, std::int64_t step, U* out, std::int64_t row, std::int64_t height,
-                    std::int64_t width) {
-  if (height == kSide) {
-    HWY_ALIGN U tile[kSide][kSide];
-    for (std::int64_t j = 0; j < width; ++j)
-      for (std::int64_t i = 0; i < kSide; ++i) tile[j][i] = in[i + j * step];
-    for (std::int64_t i = 0; i < kSide; ++i)
-      for (std::int64_t j = 0; j < width; ++j) out[i * row + j] = tile[j][i];
-    return;
-  }
+void transpose_plain(const U* in, std::int64_t step, U* out, std::int64_t row, std::int64_t height,
+                     std::int64_t width) {
   for (std::int64_t i = 0; i < height; ++i)
     for (std::int64_t j = 0; j < width; ++j) out[i * row + j] = in[i + j * step];
+}
+
+#if HWY_TARGET != HWY_SCALAR
+/// The same for 4 x 4 elements of 32 bits, in registers.
+HWY_INLINE void transpose_4x4(const std::uint32_t* in, std::int64_t step, std::uint32_t* out,
+                              std::int64_t row) {
+  constexpr hn::FixedTag<std::uint32_t, 4> d;
+  constexpr hn::FixedTag<std::uint64_t, 2> wide;
+  const auto a = hn::LoadU(d, in), b = hn::LoadU(d, in + step), c = hn::LoadU(d, in + 2 * step),
+             e = hn::LoadU(d, in + 3 * step);
+  const auto ab_low = hn::BitCast(wide, hn::InterleaveLower(d, a, b));  // a0 b0 a1 b1
+  const auto ab_high = hn::BitCast(wide, hn::InterleaveUpper(d, a, b));
+  const auto ce_low = hn::BitCast(wide, hn::InterleaveLower(d, c, e));
+  const auto ce_high = hn::BitCast(wide, hn::InterleaveUpper(d, c, e));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, ab_low, ce_low)), d, out);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, ab_low, ce_low)), d, out + row);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, ab_high, ce_high)), d, out + 2 * row);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, ab_high, ce_high)), d, out + 3 * row);
+}
+#endif
+
+template <class U>
+void transpose_tile(const U* in, std::int64_t step, U* out, std::int64_t row, std::int64_t height,
+                    std::int64_t width) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (sizeof(U) == 4) {
+    const std::int64_t whole_height = height / 4 * 4, whole_width = width / 4 * 4;
+    for (std::int64_t j = 0; j < whole_width; j += 4)
+      for (std::int64_t i = 0; i < whole_height; i += 4)
+        transpose_4x4(in + i + j * step, step, out + i * row + j, row);
+    transpose_plain(in + whole_height, step, out + whole_height * row, row, height - whole_height, width);
+    transpose_plain(in + whole_width * step, step, out + whole_width, row, whole_height, width - whole_width);
+    return;
+  }
+#endif
+  transpose_plain(in, step, out, row, height, width);
 }
 
 /// `axis` is contiguous in the input, the last one in the output.
