@@ -3,7 +3,9 @@
 #include <isobit/io.h>
 #include <isobit/train_checkpoint.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 namespace isobit::train {
 namespace {
@@ -32,24 +34,42 @@ Json to_json(const Options& o) {
           {"limit", o.limit}};
 }
 
+// A whole number that fits T. nlohmann_json itself would convert fractions and whatever is out of range, in
+// part by undefined behaviour.
+template <class T>
+void to_whole(const Json& value, const char* key, T& out) {
+  bool fits = false;
+  if (value.is_number_unsigned())
+    fits = value.get<std::uint64_t>() <= static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+  else if (value.is_number_integer() && std::is_signed_v<T>)
+    fits = value.get<std::int64_t>() >= static_cast<std::int64_t>(std::numeric_limits<T>::min());
+  if (!fits) fail("options", "{} is {}, expected a whole number that fits", key, value.dump());
+  value.get_to(out);
+}
+
+template <class T>
+void whole(const Json& j, const char* key, T& out) {
+  to_whole(j.at(key), key, out);
+}
+
 Options options_from(const Json& j) {
   Options o;
-  j.at("epochs").get_to(o.epochs);
-  j.at("batch").get_to(o.batch);
+  whole(j, "epochs", o.epochs);
+  whole(j, "batch", o.batch);
   j.at("optimizer").get_to(o.optimizer);
   j.at("lr").get_to(o.lr);
   j.at("momentum").get_to(o.momentum);
   j.at("nesterov").get_to(o.nesterov);
   j.at("weight_decay").get_to(o.weight_decay);
   j.at("schedule").get_to(o.schedule);
-  j.at("warm_up").get_to(o.warm_up);
+  whole(j, "warm_up", o.warm_up);
   j.at("clip_norm").get_to(o.clip_norm);
   j.at("label_smoothing").get_to(o.label_smoothing);
-  j.at("crop_pad").get_to(o.augment.crop_pad);
-  j.at("shift").get_to(o.augment.shift);
+  whole(j, "crop_pad", o.augment.crop_pad);
+  whole(j, "shift", o.augment.shift);
   j.at("flip").get_to(o.augment.flip);
-  j.at("seed").get_to(o.seed.value);
-  j.at("limit").get_to(o.limit);
+  whole(j, "seed", o.seed.value);
+  whole(j, "limit", o.limit);
   return o;
 }
 
@@ -68,19 +88,23 @@ Json to_json(const Checkpoint& c) {
 }
 
 void from_json(const Json& j, Checkpoint& c, const std::string& path) {
-  const int format = j.at("format").get<int>();
+  int format = 0;
+  whole(j, "format", format);
   if (format != kFormat)
     fail("checkpoint", "{}: format {} is not the one this program reads ({})", path, format, kFormat);
   j.at("model").get_to(c.model);
-  c.input = Shape(std::span<const std::int64_t>(j.at("input").get<std::vector<std::int64_t>>()));
+  std::vector<std::int64_t> extents;
+  if (!j.at("input").is_array()) fail("options", "input is no list of extents");
+  for (const Json& extent : j.at("input")) to_whole(extent, "input", extents.emplace_back());
+  c.input = Shape(std::span<const std::int64_t>(extents));
   j.at("classes").get_to(c.classes);
   j.at("mean").get_to(c.normalise.mean);
   j.at("deviation").get_to(c.normalise.deviation);
   c.options = options_from(j.at("options"));
-  j.at("epoch").get_to(c.at.epoch);
-  j.at("batch").get_to(c.at.batch);
-  j.at("step").get_to(c.at.step);
-  j.at("samples").get_to(c.samples);
+  whole(j, "epoch", c.at.epoch);
+  whole(j, "batch", c.at.batch);
+  whole(j, "step", c.at.step);
+  whole(j, "samples", c.samples);
   c.options.check();
   if (c.at.epoch < 0 || c.at.batch < 0 || c.at.step < 0 || c.samples < 0)
     fail("checkpoint", "{}: the position (epoch {}, batch {}, step {} of {} samples) is negative", path,
@@ -98,11 +122,18 @@ void save(const std::string& path, const Checkpoint& checkpoint) {
     tensors.emplace_back(name, tensor);
   }
   for (const auto& [name, tensor] : checkpoint.optimizer) tensors.emplace_back(kPrefix + name, tensor);
-  io::write_safetensors(path, tensors, {{kKey, to_json(checkpoint).dump()}});
+  std::string text;
+  try {
+    text = to_json(checkpoint).dump();
+  } catch (const Json::exception&) {
+    fail("checkpoint", "{}: the name of the model or of a class is not valid UTF-8", path);
+  }
+  io::write_safetensors(path, tensors, {{kKey, text}});
 }
 
-Checkpoint load(const std::string& path) {
-  io::SafeTensors file = io::read_safetensors(path);
+namespace {
+
+Checkpoint from_file(io::SafeTensors file, const std::string& path) {
   const auto found = file.metadata.find(kKey);
   if (found == file.metadata.end())
     fail("checkpoint", "{}: a safetensors file, but not a checkpoint of isobit (its metadata lacks \"{}\")",
@@ -124,6 +155,16 @@ Checkpoint load(const std::string& path) {
       checkpoint.weights.emplace_back(name, tensor);
   }
   return checkpoint;
+}
+
+}  // namespace
+
+Checkpoint load(const std::string& path) {
+  return from_file(io::read_safetensors(path), path);
+}
+
+Checkpoint decode(std::span<const std::uint8_t> bytes, std::string_view name) {
+  return from_file(io::decode_safetensors(bytes, name), std::string(name));
 }
 
 }  // namespace isobit::train

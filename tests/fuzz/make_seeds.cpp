@@ -4,6 +4,7 @@
 //   make_seeds FOLDER
 #include <fmt/format.h>
 #include <isobit/io.h>
+#include <isobit/train_checkpoint.h>
 #include <zlib.h>
 
 #include <cstdio>
@@ -162,6 +163,30 @@ void cifar_seeds() {
   }
 }
 
+void checkpoint_seeds() {
+  using namespace isobit;
+  train::Checkpoint c;
+  c.model = "lenet";
+  c.input = Shape({28, 28, 1});
+  c.classes = {"Trouser", "\xc3\xa9"};
+  c.normalise = {{0.25}, {0.5}};
+  c.at = {1, 2, 3};
+  c.samples = 60;
+  const Bytes bytes = wave(16);
+  c.weights.emplace_back("0.weight", from_bytes(bytes.data(), {2, 1}, {.dtype = DType::f32}));
+  c.optimizer.emplace_back("0.weight.momentum", from_bytes(bytes.data() + 8, {2, 1}, {.dtype = DType::f32}));
+  const std::string path = folder + "/checkpoint/file";
+  std::filesystem::create_directories(folder + "/checkpoint");
+  train::save(path, c);
+  const std::string text = io::read_safetensors(path).metadata.at("isobit");
+  seed("checkpoint", "text", Bytes(text.begin(), text.end()));
+  c.options.optimizer = "adamw";
+  c.options.schedule = "constant";
+  c.options.lr = 1e-3;
+  c.options.augment = {.crop_pad = 2, .shift = 1, .flip = true};
+  train::save(folder + "/checkpoint/file_adamw", c);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -175,5 +200,6 @@ int main(int argc, char** argv) {
   png_seeds();
   jpeg_seeds();
   cifar_seeds();
+  checkpoint_seeds();
   return 0;
 }

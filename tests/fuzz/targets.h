@@ -4,6 +4,7 @@
 #include <isobit/data.h>
 #include <isobit/error.h>
 #include <isobit/io.h>
+#include <isobit/train_checkpoint.h>
 #include <zlib.h>
 
 #include <cstdint>
@@ -98,13 +99,30 @@ inline void cifar(Input input) {
   }
 }
 
+/// A checkpoint file; and the input as the JSON text inside one, which a changed file's own would hardly ever
+/// be.
+inline void checkpoint(Input input) {
+  const auto decode = [](Input bytes) {
+    try {
+      const train::Checkpoint c = train::decode(bytes, "input");
+      require(c.at.epoch >= 0 && c.at.batch >= 0 && c.at.step >= 0 && c.samples >= 0);
+    } catch (const Error&) {
+    }
+  };
+  decode(input);
+  try {
+    decode(io::encode_safetensors({}, {{"isobit", std::string(input.begin(), input.end())}}));
+  } catch (const Error&) {  // not UTF-8
+  }
+}
+
 struct Target {
   const char* name;  ///< of the folder with its seeds
   void (*run)(Input);
 };
 inline constexpr Target targets[] = {
-    {"idx", idx}, {"idx_gzip", idx}, {"safetensors", safetensors},
-    {"png", png}, {"jpeg", jpeg},    {"cifar", cifar},
+    {"idx", idx},   {"idx_gzip", idx}, {"safetensors", safetensors}, {"png", png},
+    {"jpeg", jpeg}, {"cifar", cifar},  {"checkpoint", checkpoint},
 };
 
 }  // namespace isobit::fuzz

@@ -6,7 +6,9 @@
 #include <isobit/nn_module.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace isobit::train {
@@ -56,5 +58,7 @@ struct Checkpoint {
 void save(const std::string& path, const Checkpoint& checkpoint);
 /// Throws Error that names the file and what is wrong with it.
 Checkpoint load(const std::string& path);
+/// The same from memory; `name` stands for the file in messages.
+Checkpoint decode(std::span<const std::uint8_t> bytes, std::string_view name);
 
 }  // namespace isobit::train
