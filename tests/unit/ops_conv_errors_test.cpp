@@ -30,37 +30,40 @@ ConvOptions with(const std::function<void(ConvOptions&)>& change) {
   return o;
 }
 
-const Tensor x = ones({2, 8, 8, 4}), w = ones({3, 3, 4, 6});
+struct ConvErrors : ::testing::Test {
+  const Tensor x = ones({2, 8, 8, 4}), w = ones({3, 3, 4, 6});
+};
+using PoolErrors = ConvErrors;
 
-TEST(ConvErrors, DepthOfTheFilterNamesBothNumbers) {
+TEST_F(ConvErrors, DepthOfTheFilterNamesBothNumbers) {
   EXPECT_EQ(
-      error_of([] {
+      error_of([&] {
         conv(ones({100, 32, 32, 3}), ones({5, 5, 1, 10}));
       }),
       "conv: filter has 1 input channel per group, input has 3 channels (x [100,32,32,3], w [5,5,1,10], "
       "groups 1)");
-  EXPECT_EQ(error_of([] { conv(x, w, {}, with([](ConvOptions& o) { o.groups = 2; })); }),
+  EXPECT_EQ(error_of([&] { conv(x, w, {}, with([](ConvOptions& o) { o.groups = 2; })); }),
             "conv: filter has 4 input channels per group, input has 4 channels (x [2,8,8,4], w [3,3,4,6], "
             "groups 2)");
 }
 
-TEST(ConvErrors, Operands) {
-  expect_error([] { conv(x, w.to(DType::f64)); }, {"conv", "f32", "f64"});
-  expect_error([] { conv(x, w, ones({6}, {.dtype = DType::f16})); }, {"conv", "f32", "f16"});
-  expect_error([] { conv(x, w, ones({5})); }, {"conv", "bias", "[5]", "[6]"});
-  expect_error([] { conv(x, w, ones({6, 1})); }, {"conv", "bias", "[6,1]", "[6]"});
-  expect_error([] { conv(x.to(DType::i32), w.to(DType::i32)); }, {"conv", "i32", "floating"});
-  expect_error([] { conv(Tensor(), w); }, {"conv", "undefined"});
-  expect_error([] { conv(ones({8, 8}), ones({3, 3})); }, {"conv", "[8,8]", "2 axes"});
-  expect_error([] { conv(x, ones({3, 4, 6})); }, {"conv", "[3,4,6]", "[2,8,8,4]", "r, s"});
-  expect_error([] { conv(x, ones({9, 3, 4, 6})); }, {"conv", "spans 9", "padded input 8", "axis 0"});
-  expect_error([] { conv(x, ones({0, 3, 4, 6})); }, {"conv", "extent 0", "[2,8,8,4]"});
-  expect_error([] { conv(ones({2, 0, 8, 4}), w); }, {"conv", "extent 0", "[2,0,8,4]"});
+TEST_F(ConvErrors, Operands) {
+  expect_error([&] { conv(x, w.to(DType::f64)); }, {"conv", "f32", "f64"});
+  expect_error([&] { conv(x, w, ones({6}, {.dtype = DType::f16})); }, {"conv", "f32", "f16"});
+  expect_error([&] { conv(x, w, ones({5})); }, {"conv", "bias", "[5]", "[6]"});
+  expect_error([&] { conv(x, w, ones({6, 1})); }, {"conv", "bias", "[6,1]", "[6]"});
+  expect_error([&] { conv(x.to(DType::i32), w.to(DType::i32)); }, {"conv", "i32", "floating"});
+  expect_error([&] { conv(Tensor(), w); }, {"conv", "undefined"});
+  expect_error([&] { conv(ones({8, 8}), ones({3, 3})); }, {"conv", "[8,8]", "2 axes"});
+  expect_error([&] { conv(x, ones({3, 4, 6})); }, {"conv", "[3,4,6]", "[2,8,8,4]", "r, s"});
+  expect_error([&] { conv(x, ones({9, 3, 4, 6})); }, {"conv", "spans 9", "padded input 8", "axis 0"});
+  expect_error([&] { conv(x, ones({0, 3, 4, 6})); }, {"conv", "extent 0", "[2,8,8,4]"});
+  expect_error([&] { conv(ones({2, 0, 8, 4}), w); }, {"conv", "extent 0", "[2,0,8,4]"});
 }
 
-TEST(ConvErrors, Options) {
-  const auto refused = [](const std::function<void(ConvOptions&)>& change,
-                          std::initializer_list<const char*> parts) {
+TEST_F(ConvErrors, Options) {
+  const auto refused = [&](const std::function<void(ConvOptions&)>& change,
+                           std::initializer_list<const char*> parts) {
     expect_error([&] { conv(x, w, {}, with(change)); }, parts);
   };
   refused([](ConvOptions& o) { o.stride = 0; }, {"conv", "stride is 0", "at least 1"});
@@ -81,45 +84,45 @@ TEST(ConvErrors, Options) {
       {"conv", "padding", "3 axes"});
   refused([](ConvOptions& o) { o.padding = Padding(Sides{}); }, {"conv", "padding", "0 axes"});
   expect_error(
-      [] {
+      [&] {
         conv(x, ones({3, 3, 2, 5}), {}, with([](ConvOptions& o) { o.groups = 2; }));
       },
       {"conv", "5 filters", "2 groups"});
   // A batch of 0 does not excuse an output that cannot be addressed.
   refused([](ConvOptions& o) { o.padding = std::int64_t{1} << 60; }, {"63 bits"});
   expect_error(
-      [] {
+      [&] {
         conv(zeros({0, 8, 8, 4}), w, {}, with([](ConvOptions& o) { o.padding = std::int64_t{1} << 60; }));
       },
       {"63 bits"});
 }
 
-TEST(ConvErrors, BackwardOps) {
+TEST_F(ConvErrors, BackwardOps) {
   expect_error(
-      [] {
+      [&] {
         conv_backward_input(ones({2, 5, 6, 6}), w, x.shape());
       },
       {"conv_backward_input", "[2,5,6,6]", "[2,6,6,6]"});
   expect_error(
-      [] {
+      [&] {
         conv_backward_filter(x, ones({2, 6, 6, 5}), w.shape());
       },
       {"conv_backward_filter", "[2,6,6,5]", "[2,6,6,6]"});
   expect_error(
-      [] {
+      [&] {
         conv_backward_input(ones({2, 6, 6, 6}), w, x.shape(),
                             with([](ConvOptions& o) { o.activation = Activate::relu; }));
       },
       {"conv_backward_input", "activation"});
 }
 
-TEST(PoolErrors, Windows) {
+TEST_F(PoolErrors, Windows) {
   PoolOptions o;
-  expect_error([] { max_pool(x, 9); }, {"max_pool", "spans 9", "padded input 8"});
-  expect_error([] { max_pool(x, 0); }, {"max_pool", "window", "extent 0"});
-  expect_error([] { max_pool(x, PerAxis(2, 2, 2)); }, {"max_pool", "window", "3 axes", "2 spatial"});
-  expect_error([] { max_pool(x.to(DType::i64), 2); }, {"max_pool", "i64"});
-  expect_error([] { avg_pool(ones({3, 3}), 2); }, {"avg_pool", "[3,3]"});
+  expect_error([&] { max_pool(x, 9); }, {"max_pool", "spans 9", "padded input 8"});
+  expect_error([&] { max_pool(x, 0); }, {"max_pool", "window", "extent 0"});
+  expect_error([&] { max_pool(x, PerAxis(2, 2, 2)); }, {"max_pool", "window", "3 axes", "2 spatial"});
+  expect_error([&] { max_pool(x.to(DType::i64), 2); }, {"max_pool", "i64"});
+  expect_error([&] { avg_pool(ones({3, 3}), 2); }, {"avg_pool", "[3,3]"});
   o.stride = -1;
   expect_error([&] { avg_pool(x, 2, o); }, {"avg_pool", "stride is -1"});
   o = {};
@@ -137,8 +140,8 @@ TEST(PoolErrors, Windows) {
         max_pool(ones({1, 3, 3, 1}), 2, o);
       },
       {"max_pool", "without an element", "padding 4", "dilation 5"});
-  expect_error([] { global_avg_pool(ones({2, 3})); }, {"global_avg_pool", "[2,3]"});
-  expect_error([] { global_max_pool(ones({2, 0, 3})); }, {"max", "[2,0,3]"});
+  expect_error([&] { global_avg_pool(ones({2, 3})); }, {"global_avg_pool", "[2,3]"});
+  expect_error([&] { global_max_pool(ones({2, 0, 3})); }, {"max", "[2,0,3]"});
 }
 
 }  // namespace
