@@ -4,6 +4,7 @@
 #include "cpu/kernels/conv_backward_filter.h"
 #include "cpu/kernels/conv_backward_input.h"
 #include "cpu/kernels/conv_forward.h"
+#include "cpu/kernels/conv_linear.h"
 #include "cpu/kernels/matmul.h"
 
 namespace isobit::cpu {
@@ -18,10 +19,12 @@ void set_conv_algorithms(Algorithms& lists) {
       {"reference", nullptr, reference::conv_forward},
   });
   lists.conv_backward_input.set({
+      {"linear", kernels::refuse_conv_backward_input_linear, kernels::conv_backward_input_linear},
       {"implicit_gemm", nullptr, kernels::conv_backward_input_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_input},
   });
   lists.conv_backward_filter.set({
+      {"linear", kernels::refuse_conv_backward_filter_linear, kernels::conv_backward_filter_linear},
       {"implicit_gemm", nullptr, kernels::conv_backward_filter_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_filter},
   });

@@ -33,6 +33,7 @@ using gemm::TileSet;
 using numerics::kBlock;
 
 constexpr std::int64_t kSlabBytes = 256 << 10;
+constexpr std::int64_t kPanelBytes = 320 << 10;  ///< of dy, of the blocks that a tile goes through at a time
 constexpr std::int64_t kChunkElements = 32 << 10;  ///< of dw, a task
 constexpr std::int64_t kChunkColumns = 512;
 constexpr std::int64_t kPackedRows = 60;  ///< of a task: from here on packing dy pays
@@ -89,7 +90,9 @@ class FilterGradient {
     T* slab;
     T* dy;
     Run* runs;
-    T* buffers;  ///< the leaf's total, then the levels of the tree
+    std::int64_t* block_runs;
+    std::int64_t step;  ///< blocks that a tile goes through at a time
+    T* buffers;         ///< the leaf's total, then the levels of the tree
     std::int64_t buffer_size;
     Panel<T>* panels;
     bool pack_dy;
@@ -168,7 +171,10 @@ class FilterGradient {
     const Scratch<const T*> rows(row_count);
     const Scratch<T> slab(slab_ ? slab_planes_ * plane_pitch_ : 0);
     const Scratch<T> dy(work.pack_dy ? std::min(segment_blocks_ * kBlock, terms) * work.columns : 0);
-    const Scratch<Run> runs(std::min(kBlock, terms) + 1);
+    work.step = std::clamp<std::int64_t>(kPanelBytes / (kBlock * work.columns * std::int64_t{sizeof(T)}), 1,
+                                         segment_blocks_);
+    const Scratch<Run> runs(std::min(work.step * kBlock, terms) + 1);
+    const Scratch<std::int64_t> block_runs(work.step + 1);
     work.buffer_size = row_count * work.columns;
     const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
     const Scratch<T> buffers(work.buffer_size * (levels + 1));
@@ -177,6 +183,7 @@ class FilterGradient {
     work.slab = slab.data();
     work.dy = dy.data();
     work.runs = runs.data();
+    work.block_runs = block_runs.data();
     work.buffers = buffers.data();
     work.panels = panels.data() + part.panel_begin;
 
@@ -199,8 +206,8 @@ class FilterGradient {
             panel.b = from.template as<T>();
           }
         }
-        for (std::int64_t block = begin; block < s.end; block += kBlock)
-          run_block(work, leaf, s, block, std::min(block + kBlock, s.end), count);
+        for (std::int64_t at = begin; at < s.end; at += work.step * kBlock)
+          run_blocks(work, leaf, s, at, std::min(at + work.step * kBlock, s.end), count);
       }
     }
   }
@@ -251,13 +258,15 @@ class FilterGradient {
     }
   }
 
-  // The runs of positions [begin, end) of a leaf: rows of q, joined where they touch.
-  std::int64_t plan_runs(std::int64_t leaf, const Segment& segment, std::int64_t begin, std::int64_t end,
-                         Run* runs) const {
+  // The runs of positions [begin, end) of a leaf, block by block: rows of q, joined where they touch.
+  void plan_runs(std::int64_t leaf, const Segment& segment, std::int64_t begin, std::int64_t end, Run* runs,
+                 std::int64_t* block_runs) const {
     const AxisGeometry &depth = g_.axis[0], &height = g_.axis[1], &width = g_.axis[2];
     const std::int64_t step = width.stride * g_.c;
-    std::int64_t count = 0;
+    std::int64_t count = 0, block = 0;
+    block_runs[0] = 0;
     for (std::int64_t at = begin; at < end;) {
+      if (at == begin + (block + 1) * kBlock) block_runs[++block] = count;
       const std::int64_t q = at % width.out, p = at / width.out % height.out,
                          plane = at / (width.out * height.out);
       std::int64_t offset = 0;
@@ -268,38 +277,37 @@ class FilterGradient {
         offset = ((sample * depth.in + o * depth.stride) * height.in + p * height.stride) * row_pitch_;
       }
       offset += q * step;
-      const std::int64_t length = std::min(width.out - q, end - at);
-      if (count > 0 && runs[count - 1].offset + runs[count - 1].length * step == offset) {
+      const std::int64_t length = std::min({width.out - q, end - at, begin + (block + 1) * kBlock - at});
+      if (count > block_runs[block] && runs[count - 1].offset + runs[count - 1].length * step == offset) {
         runs[count - 1].length += length;
       } else {
         runs[count++] = {offset, length};
       }
       at += length;
     }
-    return count;
+    block_runs[block + 1] = count;
   }
 
-  void run_block(const Work& work, std::int64_t leaf, const Segment& segment, std::int64_t begin,
-                 std::int64_t end, std::int64_t leaf_end) const {
+  void run_blocks(const Work& work, std::int64_t leaf, const Segment& segment, std::int64_t begin,
+                  std::int64_t end, std::int64_t leaf_end) const {
     const Part& part = work.part;
     const bool last_block = end == leaf_end, last_leaf = leaf + 1 == leaves_;
     const T* sources[66];
     T* outs[TileSet<T>::kMaxHeight];
     Tile<T> tile;
     tile.runs = work.runs;
-    tile.run_count = plan_runs(leaf, segment, begin, end, work.runs);
+    tile.block_runs = work.block_runs;
+    tile.blocks = divide_up(end - begin, kBlock);
+    plan_runs(leaf, segment, begin, end, work.runs, work.block_runs);
     tile.step = g_.axis[2].stride * g_.c;
     tile.out = outs;
     tile.sources = sources;
 
-    // Where the block's sums go, and what they are added to.
+    // Where the sums go, and what they are added to: the leaf's total so far, then the levels of the tree.
     const T* buffers[66];
     std::int64_t buffer_count = 0;
     T* to = work.buffers;
-    if (!last_block) {
-      tile.accumulate = begin > 0;
-    } else {
-      if (begin > 0) buffers[buffer_count++] = work.buffers;
+    if (last_block) {
       const int levels = last_leaf ? 64 : std::countr_one(static_cast<std::uint64_t>(leaf));
       for (int level = 0; level < levels && leaf >> level != 0; ++level)
         if ((leaf >> level & 1) != 0) buffers[buffer_count++] = work.buffers + (level + 1) * work.buffer_size;
@@ -321,6 +329,7 @@ class FilterGradient {
         tile.b = panel.b + (begin - segment.begin) * panel.ldb;
         tile.ldb = panel.ldb;
         for (std::int64_t i = 0; i < buffer_count; ++i) sources[i] = buffers[i] + at;
+        if (begin > 0) tile.initial = work.buffers + at;
         if (to_dw) {
           tile.columns = panel.columns;
           T* out = dw_ + (part.row_begin + row) * g_.k + part.group * g_.k_per_group() + panel.column;

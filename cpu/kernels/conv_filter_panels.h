@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/gemm_panels.h"
@@ -61,10 +62,11 @@ class FilterPanels {
     const std::int64_t slices = (terms() + kSliceTerms - 1) / kSliceTerms;
     const auto pack_slice = [&](std::int64_t task) {
       const std::int64_t begin = task % slices * kSliceTerms, end = std::min(begin + kSliceTerms, terms());
+      const Scratch<T*> to(per_group_);
       const Panel<T>* const panels = group(task / slices);
       for (std::int64_t i = 0; i < per_group_; ++i)
-        if (panels[i].packed)
-          pack(task / slices, panels[i], begin, end, const_cast<T*>(panels[i].b) + begin * panels[i].ldb);
+        to[i] = panels[i].packed ? const_cast<T*>(panels[i].b) + begin * panels[i].ldb : nullptr;
+      pack(task / slices, panels, per_group_, begin, end, to.data());
     };
     if (packed_elements_ < kSerialElements) {
       for (std::int64_t task = 0; task < pass_.groups * slices; ++task) pack_slice(task);
@@ -73,17 +75,24 @@ class FilterPanels {
     }
   }
 
-  /// Terms [begin, end) of a panel, panel.ldb columns each.
-  void pack(std::int64_t group, const Panel<T>& panel, std::int64_t begin, std::int64_t end, T* to) const {
-    const Source filter = pass_.filter.at(group * pass_.group_stride + panel.column * pass_.column_stride);
-    while (begin < end) {
-      const std::int64_t channel = begin % pass_.channels;
-      const std::int64_t count = std::min(pass_.channels - channel, end - begin);
-      pack_panel(
-          filter.at(tap_index(begin / pass_.channels) * pass_.tap_stride + channel * pass_.channel_stride),
-          pass_.channel_stride, pass_.column_stride, count, panel.columns, panel.ldb, to);
-      to += count * panel.ldb;
-      begin += count;
+  /// Terms [begin, end) of neighbouring panels to[i], ldb columns each; those without a place are left out.
+  void pack(std::int64_t group, const Panel<T>* panels, std::int64_t count, std::int64_t begin,
+            std::int64_t end, T* const* to) const {
+    for (std::int64_t term = begin; term < end;) {
+      const std::int64_t channel = term % pass_.channels,
+                         length = std::min(pass_.channels - channel, end - term);
+      const Source from = pass_.filter.at(tap_index(term / pass_.channels) * pass_.tap_stride +
+                                          group * pass_.group_stride + channel * pass_.channel_stride);
+      if (pass_.column_stride == 1 && size_of(from.dtype) == sizeof(T)) {
+        copy_rows(from.template as<T>(), panels, count, length, term - begin, to);
+      } else {
+        for (std::int64_t i = 0; i < count; ++i)
+          if (to[i] != nullptr)
+            pack_panel(from.at(panels[i].column * pass_.column_stride), pass_.channel_stride,
+                       pass_.column_stride, length, panels[i].columns, panels[i].ldb,
+                       to[i] + (term - begin) * panels[i].ldb);
+      }
+      term += length;
     }
   }
 
@@ -95,6 +104,23 @@ class FilterPanels {
   static constexpr std::int64_t kSerialElements = 1 << 15;
 
   std::int64_t terms() const { return taps_ * pass_.channels; }
+
+  // Row after row of the filter, so that memory is read forward, and ahead of its use.
+  void copy_rows(const T* from, const Panel<T>* panels, std::int64_t count, std::int64_t rows,
+                 std::int64_t first_row, T* const* to) const {
+    constexpr std::int64_t kLine = 64 / sizeof(T), kAhead = 6;
+    for (std::int64_t row = 0; row < rows; ++row, from += pass_.channel_stride)
+      for (std::int64_t i = 0; i < count; ++i) {
+        if (to[i] == nullptr) continue;
+        const T* line = from + panels[i].column;
+        T* out = to[i] + (first_row + row) * panels[i].ldb;
+        if (row + kAhead < rows) __builtin_prefetch(line + kAhead * pass_.channel_stride);
+        std::int64_t j = 0;
+        for (; j + kLine <= panels[i].columns; j += kLine) std::memcpy(out + j, line + j, 64);
+        for (; j < panels[i].columns; ++j) out[j] = line[j];
+        for (; j < panels[i].ldb; ++j) out[j] = T(0);
+      }
+  }
 
   // The pass's tap in the filter.
   std::int64_t tap_index(std::int64_t tap) const {

@@ -2,9 +2,11 @@
 //
 //   task   a group of output rows (at most about 384 KB of slab and sums), for some groups or panels
 //   group
-//   block  256 terms; the sums of the blocks before it lie in y (in f32 scratch where y is f16 or bf16)
-//   chunk  256 columns, so that a block of their filters (256 KB) stays in the second-level cache
-//   tile   up to 10 positions, whose 256 terms stay in the first-level cache
+//   blocks of 256 terms, as many as have 320 KB of filter; the sums of those before lie in y (in f32 scratch
+//   where y
+//          is f16 or bf16)
+//   chunk  256 columns, so that the blocks' filters stay in the second-level cache
+//   tile   up to 10 positions, whose terms stay in the first-level cache
 //   panel  of up to two vectors of filters
 //
 // Which task a thread takes decides nothing: every element belongs to one task, and its blocks are added in
@@ -24,6 +26,7 @@ namespace {
 
 const std::int64_t kTaskBytes = getenv("KT") ? atoi(getenv("KT")) << 10 : 384 << 10;
 constexpr std::int64_t kChunkColumns = 256;
+constexpr std::int64_t kFilterBytes = 320 << 10;  ///< of the blocks that a tile goes through at a time
 constexpr std::int64_t kLeastPositions = 60;
 constexpr std::int64_t kSerialWork = 1 << 19;  ///< multiply-adds that are not worth waking a thread
 
@@ -106,8 +109,8 @@ class PassRunner {
     std::int64_t rows = std::max(least, kTaskBytes / row_bytes);
     if (threads > 1)
       rows = std::max(least, std::min(rows, divide_up(planes_ * height_.outputs, 4 * threads)));
-    if (rows >= height_.outputs) {
-      unit_planes_ = std::min(rows / height_.outputs, planes_);
+    if (rows >= height_.outputs) {  // evenly, so that no small rest is left
+      unit_planes_ = divide_up(planes_, std::max<std::int64_t>(1, planes_ * height_.outputs / rows));
       unit_rows_ = height_.outputs;
     } else {
       unit_planes_ = 1;
@@ -275,36 +278,43 @@ class PassRunner {
                  const T* const* rows, T* const* outs) const {
     Tile<T> tile;
     tile.shift = group * pass_.channels;
-    const std::int64_t chunk = std::max<std::int64_t>(1, kChunkColumns / tiles_.width());
-    const std::int64_t chunk_panels = std::min(chunk, panel_end - panel_begin);
-    const Scratch<Panel<T>> panels(chunk_panels);
-    const Scratch<T> packed(panels_->by_task() ? numerics::kBlock * chunk_panels * tiles_.width() : 0);
-    for (std::int64_t block = 0; block < blocks_; ++block) {
-      const std::int64_t term = block * numerics::kBlock, end = std::min(term + numerics::kBlock, terms_);
-      tile.runs = runs_ + block_runs_[block];
-      tile.run_count = block_runs_[block + 1] - block_runs_[block];
+    tile.runs = runs_;
+    const std::int64_t chunk =
+        std::min(std::max<std::int64_t>(1, kChunkColumns / tiles_.width()), panel_end - panel_begin);
+    const std::int64_t block_bytes = numerics::kBlock * chunk * tiles_.width() * std::int64_t{sizeof(T)};
+    const std::int64_t step =
+        std::clamp<std::int64_t>(kFilterBytes / block_bytes, 1, blocks_);  // blocks at a time
+    const Scratch<Panel<T>> panels(chunk);
+    const Scratch<T*> places(chunk);
+    const Scratch<T> packed(panels_->by_task() ? step * numerics::kBlock * chunk * tiles_.width() : 0);
+    for (std::int64_t block = 0; block < blocks_; block += step) {
+      const std::int64_t term = block * numerics::kBlock,
+                         end = std::min(term + step * numerics::kBlock, terms_);
+      tile.block_runs = block_runs_ + block;
+      tile.blocks = std::min(step, blocks_ - block);
       tile.accumulate = block > 0;
-      const bool last = block + 1 == blocks_;
+      const bool last = block + step >= blocks_;
       tile.relu = last && pass_.relu;
       for (std::int64_t from = panel_begin; from < panel_end; from += chunk) {
         const std::int64_t count = std::min(chunk, panel_end - from);
         T* to = packed.data();
         for (std::int64_t j = 0; j < count; ++j) {
-          Panel<T>& panel = panels[j];
-          panel = panels_->group(group)[from + j];
-          if (panels_->by_task() && panel.packed) {
-            panels_->pack(group, panel, term, end, to);
-            panel.b = to;
-            to += (end - term) * panel.ldb;
+          panels[j] = panels_->group(group)[from + j];
+          places[j] = panels_->by_task() && panels[j].packed ? to : nullptr;
+          if (places[j] == nullptr) {
+            panels[j].b += term * panels[j].ldb;
           } else {
-            panel.b += term * panel.ldb;
+            panels[j].b = to;
+            to += (end - term) * panels[j].ldb;
           }
         }
+        if (to != packed.data()) panels_->pack(group, panels.data(), count, term, end, places.data());
         for (std::int64_t i = 0; i < positions;) {
           const std::int64_t height = tiles_.height(positions - i);
           tile.rows = rows + i;
           tile.out = outs + i;
-          for (const Panel<T>& panel : panels.span().first(static_cast<std::size_t>(count))) {
+          for (std::int64_t j = 0; j < count; ++j) {
+            const Panel<T>& panel = panels[j];
             tile.b = panel.b;
             tile.ldb = panel.ldb;
             tile.columns = panel.columns;

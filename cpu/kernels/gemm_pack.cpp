@@ -156,8 +156,6 @@ void narrow(const T* from, void* to, DType dtype, std::int64_t count) {
   if (n != 0) std::memcpy(to, from, n * sizeof(T));
 }
 
-namespace {
-
 void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                float* to, std::int64_t to_stride) {
   HWY_DYNAMIC_DISPATCH(transpose_f32)(from, from_stride, rows, columns, to, to_stride);
@@ -166,6 +164,8 @@ void transpose(const double* from, std::int64_t from_stride, std::int64_t rows, 
                double* to, std::int64_t to_stride) {
   HWY_DYNAMIC_DISPATCH(transpose_f64)(from, from_stride, rows, columns, to, to_stride);
 }
+
+namespace {
 
 // Element (row, column) at row + column * column_stride. Half-width elements go through a small widened
 // strip.
@@ -187,11 +187,26 @@ void pack_transposed(Source from, std::int64_t column_stride, std::int64_t rows,
   }
 }
 
+// Rows of a few cache lines: too short for a call each.
+template <class T>
+void copy_rows(const T* from, std::int64_t row_stride, std::int64_t rows, std::int64_t columns,
+               std::int64_t width, T* to) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  for (std::int64_t row = 0; row < rows; ++row, from += row_stride, to += width) {
+    std::int64_t j = 0;
+    for (; j + kLine <= columns; j += kLine) std::memcpy(to + j, from + j, 64);
+    for (; j < columns; ++j) to[j] = from[j];
+    for (; j < width; ++j) to[j] = T(0);
+  }
+}
+
 }  // namespace
 
 template <class T>
 void pack_panel(Source from, std::int64_t row_stride, std::int64_t column_stride, std::int64_t rows,
                 std::int64_t columns, std::int64_t width, T* to) {
+  if (column_stride == 1 && size_of(from.dtype) == sizeof(T))
+    return copy_rows(from.as<T>(), row_stride, rows, columns, width, to);
   if (columns < width)
     for (std::int64_t row = 0; row < rows; ++row)
       std::fill(to + row * width + columns, to + (row + 1) * width, T(0));

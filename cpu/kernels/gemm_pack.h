@@ -35,4 +35,10 @@ template <class T>
 void pack_panel(Source from, std::int64_t row_stride, std::int64_t column_stride, std::int64_t rows,
                 std::int64_t columns, std::int64_t width, T* to);
 
+/// to[i * to_stride + j] = from[j * from_stride + i] for i < rows, j < columns.
+void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+               float* to, std::int64_t to_stride);
+void transpose(const double* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
+               double* to, std::int64_t to_stride);
+
 }  // namespace isobit::cpu::gemm

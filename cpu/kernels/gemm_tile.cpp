@@ -24,7 +24,17 @@ HWY_INLINE hn::Vec<D> load_part(const hn::TFromD<D>* p, std::int64_t count) {
   return hn::MaskedLoad(hn::FirstN(D(), static_cast<std::size_t>(count)), D(), p);
 }
 
-// What follows the sums of a tile, given in tile order.
+// What lies in out, in tile order.
+template <class D, class T>
+HWY_NOINLINE void load_totals(const Tile<T>& tile, T* totals, std::int64_t rows, std::int64_t vectors) {
+  constexpr std::int64_t lanes = hn::MaxLanes(D());
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::int64_t j = 0; j < vectors; ++j)
+      hn::Store(load_part<D>(tile.out[row] + tile.out_shift + j * lanes, tile.columns - j * lanes), D(),
+                totals + (row * vectors + j) * lanes);
+}
+
+// What follows the sums of a tile, given in tile order: bias, relu, partial vectors.
 template <class D, class T>
 HWY_NOINLINE void finish(const Tile<T>& tile, const T* sums, std::int64_t rows, std::int64_t vectors) {
   constexpr std::int64_t lanes = hn::MaxLanes(D());
@@ -32,12 +42,9 @@ HWY_NOINLINE void finish(const Tile<T>& tile, const T* sums, std::int64_t rows, 
   const auto zero = hn::Zero(d);
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
-      const std::int64_t index = (row * vectors + j) * lanes, count = tile.columns - j * lanes;
+      const std::int64_t count = tile.columns - j * lanes;
       T* out = tile.out[row] + tile.out_shift + j * lanes;
-      auto v = hn::Load(d, sums + index);
-      if (tile.accumulate) v = hn::Add(load_part<D>(out, count), v);
-      for (std::int64_t i = 0; i < tile.source_count; ++i)
-        v = hn::Add(hn::LoadU(d, tile.sources[i] + index), v);
+      auto v = hn::Load(d, sums + (row * vectors + j) * lanes);
       if (tile.bias != nullptr) v = hn::Add(v, load_part<D>(tile.bias + j * lanes, count));
       if (tile.relu) v = hn::IfThenElse(hn::Lt(v, zero), zero, v);
       if (count >= lanes) {
@@ -115,21 +122,20 @@ struct RegisterTile {
     }
   }
 
-  // Whole sums go straight to their place, or onto what lies there.
-  template <bool kAdd, int kRow>
+  template <int kIndex>
   static HWY_INLINE void store(T* const* out, std::int64_t shift, const Accumulators& acc) {
-    if constexpr (kRow < kRows) {
-      store_row<kAdd, kRow, 0>(out[kRow] + shift, acc);
-      store<kAdd, kRow + 1>(out, shift, acc);
+    if constexpr (kIndex < kRows * kVectors) {
+      hn::StoreU(acc[kIndex], D(), out[kIndex / kVectors] + shift + kIndex % kVectors * kLanes);
+      store<kIndex + 1>(out, shift, acc);
     }
   }
-  template <bool kAdd, int kRow, int kVector>
-  static HWY_INLINE void store_row(T* out, const Accumulators& acc) {
-    if constexpr (kVector < kVectors) {
-      V v = acc[kRow * kVectors + kVector];
-      if constexpr (kAdd) v = hn::Add(hn::LoadU(D(), out + kVector * kLanes), v);
-      hn::StoreU(v, D(), out + kVector * kLanes);
-      store_row<kAdd, kRow, kVector + 1>(out, acc);
+
+  template <int kIndex>
+  static HWY_INLINE void add_out(T* const* out, std::int64_t shift, Accumulators& acc) {
+    if constexpr (kIndex < kRows * kVectors) {
+      const T* from = out[kIndex / kVectors] + shift + kIndex % kVectors * kLanes;
+      acc[kIndex] = hn::Add(hn::LoadU(D(), from), acc[kIndex]);
+      add_out<kIndex + 1>(out, shift, acc);
     }
   }
 
@@ -141,38 +147,70 @@ struct RegisterTile {
     }
   }
 
+  // The sums that the terms will be added to arrive from memory while the terms are multiplied.
+  static HWY_INLINE void prefetch(const Tile<T>& tile) {
+    constexpr std::int64_t kLine = 64 / sizeof(T), kSize = kRows * kVectors * kLanes;
+    for (std::int64_t i = 0; i < tile.source_count; ++i)
+      for (std::int64_t at = 0; at < kSize; at += kLine) __builtin_prefetch(tile.sources[i] + at);
+    if (tile.accumulate)
+      for (std::int64_t row = 0; row < kRows; ++row)
+        for (std::int64_t at = 0; at < kVectors * kLanes; at += kLine)
+          __builtin_prefetch(tile.out[row] + tile.out_shift + at);
+  }
+
   static HWY_NOINLINE void run(const Tile<T>& tile) {
     const T* rows[kRows];
     load_rows<0>(tile.rows, rows);
-    Accumulators acc;
-    clear<0>(acc);
-    const T* b = tile.b;
-    const std::int64_t ldb = tile.ldb, step = tile.step;
-    const Run* const end = tile.runs + tile.run_count;
-    for (const Run* run = tile.runs; run != end; ++run) {
-      std::int64_t at = run->offset + tile.shift;
-      for (std::int64_t left = run->length; left > 0; --left) {
-        V vectors[kVectors];
-        load_b<0>(b, vectors);
-        multiply<0>(rows, at, vectors, acc);
-        b += ldb;
-        at += step;
-      }
+    alignas(64) T totals[kRows * kVectors * kLanes];
+    const bool whole = tile.columns >= kVectors * kLanes;
+    const T* before = tile.initial;  // what the next block's sum is added to: this, or what lies in out
+    bool add_to_out = tile.accumulate;
+    if (add_to_out && !whole) {
+      load_totals<D>(tile, totals, kRows, kVectors);
+      before = totals;
+      add_to_out = false;
     }
-    if (tile.bias == nullptr && !tile.relu && tile.columns >= kVectors * kLanes &&
-        !(tile.accumulate && tile.source_count > 0)) {
-      for (std::int64_t i = 0; i < tile.source_count; ++i) add<0>(tile.sources[i], acc);
-      T* const* const out = tile.out;
-      const std::int64_t shift = tile.out_shift;
-      if (tile.accumulate) {
-        store<true, 0>(out, shift, acc);
-      } else {
-        store<false, 0>(out, shift, acc);
+    prefetch(tile);
+    const T* b = tile.b;
+    const std::int64_t ldb = tile.ldb, step = tile.step, shift = tile.shift;
+    const Run* run = tile.runs + tile.block_runs[0];
+    Accumulators acc;
+    for (std::int64_t block = 1;; ++block) {
+      clear<0>(acc);
+      for (const Run* const end = tile.runs + tile.block_runs[block]; run != end; ++run) {
+        std::int64_t at = run->offset + shift;
+        for (std::int64_t left = run->length; left > 0; --left) {
+          V vectors[kVectors];
+          load_b<0>(b, vectors);
+          multiply<0>(rows, at, vectors, acc);
+          b += ldb;
+          at += step;
+        }
       }
+      if (tile.levels != nullptr) {
+        T* level = tile.levels;
+        for (std::int64_t leaf = block - 1; (leaf & 1) != 0 || (leaf != 0 && block == tile.blocks);
+             leaf >>= 1) {
+          if ((leaf & 1) != 0) add<0>(level, acc);
+          level += kRows * kVectors * kLanes;
+        }
+        if (block == tile.blocks) break;
+        spill<0>(acc, level);
+        continue;
+      }
+      if (before != nullptr) add<0>(before, acc);
+      if (add_to_out) add_out<0>(tile.out, tile.out_shift, acc);
+      if (block >= tile.blocks) break;
+      spill<0>(acc, totals);
+      before = totals;
+      add_to_out = false;
+    }
+    for (std::int64_t i = 0; i < tile.source_count; ++i) add<0>(tile.sources[i], acc);
+    if (tile.bias == nullptr && !tile.relu && whole) {
+      store<0>(tile.out, tile.out_shift, acc);
     } else {
-      alignas(64) T sums[kRows * kVectors * kLanes];
-      spill<0>(acc, sums);
-      finish<D>(tile, sums, kRows, kVectors);
+      spill<0>(acc, totals);
+      finish<D>(tile, totals, kRows, kVectors);
     }
   }
 };

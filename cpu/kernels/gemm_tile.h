@@ -1,16 +1,21 @@
 // The register tile under every matrix product of the CPU device: convolutions in all three directions and
 // matmul differ only in where the rows of A lie, which panels of B they meet, and what follows the sum.
 //
-// A tile is up to 10 rows by 1 or 2 vectors of columns. It owns one block (at most 256 terms) of the blocked
-// chain of each of its elements: acc = +0; for every term in order: acc = fma(a[row][term], b[term][column],
-// acc). All lanes are different elements, so neither the vector width nor the height of a tile can change a
-// bit. A row is a pointer of its own: pixels of an image need no common stride, and a tile may cross the ends
-// of rows and samples. The terms come as runs, offsets that all rows share (one run is, for example, the
-// filter row (s, c) of one r), each `step` elements apart.
+// A tile is up to 10 rows by 1 or 2 vectors of columns. It owns some consecutive blocks (of at most 256
+// terms) of the blocked chain of each of its elements. A block: acc = +0; for every term in order: acc =
+// fma(a[row][term], b[term][column], acc). All lanes are different elements, so neither the vector width nor
+// the height of a tile can change a bit. A row is a pointer of its own: pixels of an image need no common
+// stride, and a tile may cross the ends of rows and samples. The terms come as runs, offsets that all rows
+// share (one run is, for example, the filter row (s, c) of one r), each `step` elements apart.
 //
-// After the last term: v = acc; with `accumulate` v = out + v; then, source after source, v = source + v;
-// then v + bias; then relu (v < 0 ? 0 : v). Sources are partial sums kept in tile order: row i, vector j at
-// (i * vectors + j) * lanes.
+// The blocks' sums are added left to right; where blocks came before, to their total: `initial`, or what lies
+// in out
+// (`accumulate`).
+// With `levels` every block is a leaf of a batch tree instead, block i leaf i, and the tree is a binary
+// counter in that memory (tile order, a tile a level): a leaf is added to the levels of its trailing ones,
+// the last leaf to all that hold something, low to high. Then, source after source, v = source + v; then v +
+// bias; then relu (v < 0 ? 0 : v). Sources are partial sums kept in tile order, like `initial`: row i, vector
+// j at (i * vectors + j) * lanes.
 #pragma once
 #include <cstdint>
 
@@ -27,13 +32,16 @@ struct Tile {
   std::int64_t shift = 0;  ///< added to every run's offset (the group's first channel)
   std::int64_t step = 1;   ///< between the terms of a run
   const Run* runs;
-  std::int64_t run_count;
+  const std::int64_t* block_runs;  ///< block i has the runs [block_runs[i], block_runs[i + 1])
+  std::int64_t blocks = 1;
   const T* b;  ///< [terms][ldb], whole vectors are read: `vectors` of them a term
   std::int64_t ldb;
   T* const* out;  ///< one pointer a row
   std::int64_t out_shift = 0;
   std::int64_t columns;  ///< columns stored, the last vector may be partial
   bool accumulate = false;
+  const T* initial = nullptr;
+  T* levels = nullptr;  ///< one tile for every bit of blocks - 1
   bool relu = false;
   const T* bias = nullptr;  ///< of the first column; `columns` of them
   const T* const* sources = nullptr;
