@@ -113,7 +113,9 @@ TEST(MoveGradient, AdjointsAreExactOnIntegers) {
   check_adjoint("pad", x, [](const Tensor& t) { return pad(t, {{2, 1}, {-1, 1}, {0, 3}}); });
   check_adjoint("gather", x, [&](const Tensor& t) { return gather(t, index); });
   check_adjoint("scatter_add", x, [&](const Tensor& t) { return scatter_add(t, index, 6); });
-  check_adjoint("concat", x, [&](const Tensor& t) { return concat(std::vector<Tensor>{t, mul_scalar(t, 2), t}, 1); });
+  check_adjoint("concat", x, [&](const Tensor& t) {
+    return concat(std::vector<Tensor>{t, mul_scalar(t, 2), t}, 1);
+  });
   check_adjoint("select", x, [&](const Tensor& t) { return select(gt(x, zeros({})), t, mul_scalar(t, 3)); });
   check_adjoint("dropout", x, [](const Tensor& t) { return dropout(t, 0.5, random_key(Seed{1}, "d")); });
 }
