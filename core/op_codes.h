@@ -62,8 +62,7 @@ enum class BinaryOp : std::uint8_t {
   tanh_grad,        // (dy, y): dy * fma(-y, y, 1)
   softplus_grad,    // (dy, x): dy * sigmoid(x)
   silu_grad,        // (dy, x): s = sigmoid(x); dy * (s * fma(x, 1 - s, 1))
-  gelu_grad,  // (dy, x): dy * fma(x, phi(x), Phi(x)); Phi = 0.5 * (1 + erf(x * sqrt(1/2))), phi = exp(-0.5
-              // x^2) / sqrt(2 pi)
+  gelu_grad,  // (dy, x): dy * fma(x, normal_density(x), normal_cdf(x))  (core/numerics/elementary-inl.h)
   abs_grad,   // (dy, x): x > 0 ? dy : x < 0 ? -dy : 0
 };
 
