@@ -16,18 +16,13 @@ namespace isobit::test {
 class FencedBuffer {
  public:
   /// `numel` elements, the first of them `skip` elements behind a 64-byte border.
-  FencedBuffer(DType dtype, std::int64_t numel, std::int64_t skip = 0)
-      : dtype_(dtype), numel_(numel), bytes_(static_cast<std::size_t>(numel * size_of(dtype))) {
-    const std::size_t before = kFence + static_cast<std::size_t>(skip * size_of(dtype));
-    memory_.resize(before + bytes_ + kFence + 64);
-    const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(memory_.data()) % 64;
-    begin_ = (misaligned == 0 ? 0 : 64 - misaligned) + before;
-    std::memset(memory_.data(), kPattern, memory_.size());
-    poison();
-  }
+  FencedBuffer(DType dtype, std::int64_t numel, std::int64_t skip = 0);
+  FencedBuffer(FencedBuffer&&) = default;  // the memory stays where it is
+  FencedBuffer(const FencedBuffer&) = delete;
+  FencedBuffer& operator=(const FencedBuffer&) = delete;
 
   /// All bits set again: NaN for floating types.
-  void poison() { std::memset(raw(), 0xff, bytes_); }
+  void poison();
   View view() { return {raw(), dtype_, numel_}; }
   ConstView view() const { return {memory_.data() + begin_, dtype_, numel_}; }
   ConstView read() const { return view(); }
@@ -60,7 +55,7 @@ class FencedBuffer {
 
   DType dtype_;
   std::int64_t numel_;
-  std::size_t bytes_, begin_ = 0;
+  std::size_t bytes_ = 0, begin_ = 0;
   std::vector<std::byte> memory_;
 };
 

@@ -135,7 +135,7 @@ TEST(CpuAlgorithms, EveryKernelEndsInTheReference) {
   }
 }
 
-TEST(CpuDevice, AnswersByName) {
+TEST(CpuAlgorithms, TheDeviceAnswersByName) {
   Backend& cpu = backend(Device::cpu());
   EXPECT_EQ(cpu.name(), "cpu");
   EXPECT_TRUE(cpu.host_accessible());
