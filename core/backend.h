@@ -210,7 +210,9 @@ class Backend {
                                     ConstView mean, ConstView variance, View dgamma, View dbeta) = 0;
 
   // ---- random numbers (element i at counter first + i; core/numerics/philox.h)
+  /// fma(u_i, c(high) - c(low), c(low)), where a result that rounds up to c(high) becomes c(low).
   virtual void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out) = 0;
+  /// fma(z_i, c(deviation), c(mean)), z_i by Box and Muller.
   virtual void random_normal(RandomKey key, std::uint64_t first, double mean, double deviation, View out) = 0;
   /// out_i = u_i < p ? +0 : x_i * c(1 / (1 - p)), u_i the f32 uniform of counter first + i. Its own adjoint.
   /// In place allowed.
