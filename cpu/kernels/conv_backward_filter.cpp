@@ -15,10 +15,12 @@
 #include "cpu/kernels/conv_backward_filter.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
 #include "core/numerics/order.h"
+#include "cpu/kernels/conv_filter_runs.h"
 #include "cpu/kernels/gemm_panels.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -36,6 +38,7 @@ constexpr std::int64_t kSlabBytes = 256 << 10;
 constexpr std::int64_t kPanelBytes = 320 << 10;  ///< of dy, of the blocks that a tile goes through at a time
 constexpr std::int64_t kChunkElements = 32 << 10;  ///< of dw, a task
 constexpr std::int64_t kChunkColumns = 512;
+constexpr std::int64_t kSkipChannels = 8;
 constexpr std::int64_t kPackedRows = 60;  ///< of a task: from here on packing dy pays
 constexpr double kSerialWork = 1 << 19;   ///< multiply-adds that are not worth waking a thread
 
@@ -61,6 +64,7 @@ class FilterGradient {
         slab_(widened_ || leaves(g.axis[0]) || leaves(g.axis[1]) || leaves(g.axis[2])) {
     plan_tasks();
     plan_slab();
+    skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
   }
 
   void run() const {
@@ -91,9 +95,11 @@ class FilterGradient {
     T* dy;
     Run* runs;
     std::int64_t* block_runs;
+    std::int64_t first_tap, lists, list_size;
     std::int64_t step;  ///< blocks that a tile goes through at a time
     T* buffers;         ///< the leaf's total, then the levels of the tree
     std::int64_t buffer_size;
+    std::array<std::int64_t, 4> planned{-1, -1, -1, -1};  ///< what the lists hold: begin, end, plane, row
     Panel<T>* panels;
     bool pack_dy;
   };
@@ -108,10 +114,18 @@ class FilterGradient {
     return std::min(leaf_samples_, g_.n - leaf * leaf_samples_) * positions_;
   }
 
+  double work() const { return static_cast<double>(g_.n * positions_) * static_cast<double>(rows_ * g_.k); }
+
+  // Positions whose tap lies in the border are left out of the runs (gemm::Run) where there are enough of
+  // them, and enough channels that a tile holds one tap.
+  bool worth_skipping() const {
+    return slab_ && work() >= kSerialWork && g_.c_per_group() >= kSkipChannels &&
+           share_inside(g_.axis[1]) * share_inside(g_.axis[2]) < 0.95;
+  }
+
   void plan_tasks() {
     const std::int64_t columns = g_.k_per_group();
-    const double work = static_cast<double>(g_.n * positions_) * static_cast<double>(rows_ * g_.k);
-    const std::int64_t threads = work < kSerialWork ? 1 : thread_count();
+    const std::int64_t threads = work() < kSerialWork ? 1 : thread_count();
     column_chunks_ = std::min(panels_, divide_up(columns, kChunkColumns));
     const std::int64_t chunk_columns = divide_up(columns, column_chunks_);
     row_chunks_ =
@@ -173,8 +187,12 @@ class FilterGradient {
     const Scratch<T> dy(work.pack_dy ? std::min(segment_blocks_ * kBlock, terms) * work.columns : 0);
     work.step = std::clamp<std::int64_t>(kPanelBytes / (kBlock * work.columns * std::int64_t{sizeof(T)}), 1,
                                          segment_blocks_);
-    const Scratch<Run> runs(std::min(work.step * kBlock, terms) + 1);
-    const Scratch<std::int64_t> block_runs(work.step + 1);
+    // A list of runs for every tap of the task, and one for all of them.
+    work.first_tap = part.row_begin / g_.c_per_group();
+    work.lists = skips_ ? (part.row_end - 1) / g_.c_per_group() - work.first_tap + 2 : 1;
+    work.list_size = divide_up(std::min(work.step * kBlock, terms), g_.axis[2].out) + work.step + 2;
+    const Scratch<Run> runs(work.lists * work.list_size);
+    const Scratch<std::int64_t> block_runs(work.lists * (work.step + 1));
     work.buffer_size = row_count * work.columns;
     const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
     const Scratch<T> buffers(work.buffer_size * (levels + 1));
@@ -258,47 +276,29 @@ class FilterGradient {
     }
   }
 
-  // The runs of positions [begin, end) of a leaf, block by block: rows of q, joined where they touch.
-  void plan_runs(std::int64_t leaf, const Segment& segment, std::int64_t begin, std::int64_t end, Run* runs,
-                 std::int64_t* block_runs) const {
-    const AxisGeometry &depth = g_.axis[0], &height = g_.axis[1], &width = g_.axis[2];
-    const std::int64_t step = width.stride * g_.c;
-    std::int64_t count = 0, block = 0;
-    block_runs[0] = 0;
-    for (std::int64_t at = begin; at < end;) {
-      if (at == begin + (block + 1) * kBlock) block_runs[++block] = count;
-      const std::int64_t q = at % width.out, p = at / width.out % height.out,
-                         plane = at / (width.out * height.out);
-      std::int64_t offset = 0;
-      if (slab_) {
-        offset = (plane - segment.plane) * plane_pitch_ + (p - segment.row) * height.stride * row_pitch_;
-      } else {
-        const std::int64_t sample = leaf * leaf_samples_ + plane / depth.out, o = plane % depth.out;
-        offset = ((sample * depth.in + o * depth.stride) * height.in + p * height.stride) * row_pitch_;
-      }
-      offset += q * step;
-      const std::int64_t length = std::min({width.out - q, end - at, begin + (block + 1) * kBlock - at});
-      if (count > block_runs[block] && runs[count - 1].offset + runs[count - 1].length * step == offset) {
-        runs[count - 1].length += length;
-      } else {
-        runs[count++] = {offset, length};
-      }
-      at += length;
-    }
-    block_runs[block + 1] = count;
-  }
-
-  void run_blocks(const Work& work, std::int64_t leaf, const Segment& segment, std::int64_t begin,
-                  std::int64_t end, std::int64_t leaf_end) const {
+  void run_blocks(Work& work, std::int64_t leaf, const Segment& segment, std::int64_t begin, std::int64_t end,
+                  std::int64_t leaf_end) const {
     const Part& part = work.part;
     const bool last_block = end == leaf_end, last_leaf = leaf + 1 == leaves_;
     const T* sources[66];
     T* outs[TileSet<T>::kMaxHeight];
     Tile<T> tile;
     tile.runs = work.runs;
-    tile.block_runs = work.block_runs;
     tile.blocks = divide_up(end - begin, kBlock);
-    plan_runs(leaf, segment, begin, end, work.runs, work.block_runs);
+    tile.skips = skips_;
+    const std::array<std::int64_t, 4> plan{begin, end, segment.plane, segment.row};
+    if (!slab_ || plan != work.planned) {  // the slabs of all leaves are alike
+      const RunOrigin origin =
+          slab_ ? RunOrigin{segment.plane, segment.row * g_.axis[1].stride, plane_pitch_, 0}
+                : RunOrigin{-leaf * leaf_samples_ * g_.axis[0].out, 0, 0, g_.axis[0].in};
+      for (std::int64_t i = 0; i < work.lists; ++i)
+        plan_runs(g_, origin, row_pitch_, begin, end,
+                  i + 1 < work.lists ? tap_inside(g_, work.first_tap + i)
+                                     : Inside{0, g_.axis[1].out, 0, g_.axis[2].out},
+                  i * work.list_size, work.runs, work.block_runs + i * (work.step + 1));
+      work.planned = plan;
+    }
+    const std::int64_t* const all_taps = work.block_runs + (work.lists - 1) * (work.step + 1);
     tile.step = g_.axis[2].stride * g_.c;
     tile.out = outs;
     tile.sources = sources;
@@ -320,7 +320,14 @@ class FilterGradient {
                        panel_count = part.panel_end - part.panel_begin;
     const std::int64_t first_column = part.panel_begin * tiles_.width();
     for (std::int64_t row = 0; row < row_count;) {
-      const std::int64_t height = tiles_.height(row_count - row);
+      std::int64_t left = row_count - row;
+      tile.block_runs = all_taps;
+      if (skips_) {  // rows of one tap
+        const std::int64_t channels = g_.c_per_group(), tap = (part.row_begin + row) / channels;
+        left = std::min(left, (tap + 1) * channels - part.row_begin - row);
+        tile.block_runs = work.block_runs + (tap - work.first_tap) * (work.step + 1);
+      }
+      const std::int64_t height = tiles_.height(left);
       tile.rows = work.rows + row;
       for (std::int64_t j = 0; j < panel_count; ++j) {
         const Panel<T>& panel = work.panels[j];
@@ -338,7 +345,13 @@ class FilterGradient {
           tile.columns = width;
           for (std::int64_t i = 0; i < height; ++i) outs[i] = to + at + i * width;
         }
-        tiles_.kernel[height - 1][panel.vectors - 1](tile);
+        const auto kernel = tiles_.kernel[height - 1][panel.vectors - 1];
+        if (!kernel(tile)) [[unlikely]] {  // a sum of -0: with the positions of the border after all
+          Tile<T> whole = tile;
+          whole.skips = false;
+          whole.block_runs = all_taps;
+          kernel(whole);
+        }
       }
       row += height;
     }
@@ -350,6 +363,7 @@ class FilterGradient {
   const TileSet<T>& tiles_;
   const std::int64_t rows_, positions_, leaf_samples_, leaves_, panels_;
   const bool widened_, slab_;
+  bool skips_ = false;
   std::int64_t row_chunks_ = 1, column_chunks_ = 1;
   // Between neighbouring rows, taps of the depth, planes of the slab; without a slab x's own.
   std::int64_t segment_blocks_ = 1, slab_rows_ = 0, slab_planes_ = 0, row_pitch_ = 0, tap_pitch_ = 0,

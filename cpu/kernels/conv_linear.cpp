@@ -141,6 +141,7 @@ void backward_filter(const ConvGeometry& g, gemm::Source x, gemm::Source dy, Vie
     tile.step = count;
     tile.block_runs = block_runs.data();
     tile.blocks = leaves;
+    tile.block_terms = leaf;
     tile.levels = level_sums.data();
     for (std::int64_t i = 0; i < count;) {
       const std::int64_t height = tiles.height(count - i);

@@ -14,10 +14,11 @@
 #include "cpu/kernels/conv_pass.h"
 
 #include <algorithm>
-#include <cstring>
+#include <span>
 
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_filter_panels.h"
+#include "cpu/kernels/conv_runs.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -28,7 +29,8 @@ const std::int64_t kTaskBytes = getenv("KT") ? atoi(getenv("KT")) << 10 : 384 <<
 constexpr std::int64_t kChunkColumns = 256;
 constexpr std::int64_t kFilterBytes = 320 << 10;  ///< of the blocks that a tile goes through at a time
 constexpr std::int64_t kLeastPositions = 60;
-constexpr std::int64_t kSerialWork = 1 << 19;  ///< multiply-adds that are not worth waking a thread
+constexpr std::int64_t kSkipChannels = 8;  ///< from here on a tap is worth leaving out
+constexpr double kSerialWork = 1 << 19;    ///< multiply-adds that are not worth waking a thread
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -50,17 +52,27 @@ class PassRunner {
         blocks_(std::max<std::int64_t>(1, numerics::block_count(terms_))),
         panels_per_group_(panel_count(tiles_, pass.columns)),
         narrow_(size_of(pass.dtype) != sizeof(T)),
-        slab_(size_of(pass.source.dtype) != sizeof(T) || leaves(depth_) || leaves(height_) ||
-              leaves(width_)) {}
+        slab_(size_of(pass.source.dtype) != sizeof(T) || depth_.leaves() || height_.leaves() ||
+              width_.leaves()) {}
 
   void run() {
     if (planes_ * height_.outputs * width_.outputs == 0 || out_channels_ == 0) return;
     plan_tasks();
     plan_pitches();
 
-    const Scratch<Run> runs(depth_.taps * height_.taps * width_.taps + blocks_ + 1);
-    const Scratch<std::int64_t> block_runs(blocks_ + 1);
-    plan_runs(runs.data(), block_runs.data());
+    const Scratch<AxisClass> rows(2 * height_.taps + 1), columns(2 * width_.taps + 1);
+    plan_classes(rows.data(), columns.data());
+    const RunPitches pitches{tap_pitch_, row_pitch_, source_channels_};
+    const std::int64_t lists = row_classes_ * column_classes_ + (skips_ ? 1 : 0);
+    const std::int64_t list_size = depth_.taps * height_.taps * width_.taps + blocks_ + 1;
+    const Scratch<Run> runs(lists * list_size);
+    const Scratch<std::int64_t> block_runs(lists * (blocks_ + 1));
+    for (std::int64_t i = 0; i < row_classes_ * column_classes_; ++i)
+      plan_runs(pass_, pitches, rows[i / column_classes_], columns[i % column_classes_], i * list_size,
+                runs.data(), block_runs.data() + i * (blocks_ + 1));
+    if (skips_)
+      plan_runs(pass_, pitches, {0, 0, 0, height_.taps}, {0, 0, 0, width_.taps}, (lists - 1) * list_size,
+                runs.data(), block_runs.data() + (lists - 1) * (blocks_ + 1));
     runs_ = runs.data();
     block_runs_ = block_runs.data();
 
@@ -82,28 +94,15 @@ class PassRunner {
     std::int64_t plane, planes, row, rows;
   };
 
-  // The source coordinates that all taps of `outputs` positions span, from the lowest: first + outputs *
-  // step.
-  static std::int64_t lowest(const PassAxis& axis) {
-    return axis.tap_first + std::min<std::int64_t>(0, (axis.taps - 1) * axis.tap_step);
-  }
-  static std::int64_t span(const PassAxis& axis, std::int64_t outputs) {
-    const std::int64_t taps = (axis.taps - 1) * axis.tap_step;
-    return (outputs - 1) * axis.step + (taps < 0 ? -taps : taps) + 1;
-  }
-  static bool leaves(const PassAxis& axis) {
-    return axis.taps > 0 && axis.outputs > 0 &&
-           (lowest(axis) < 0 || lowest(axis) + span(axis, axis.outputs) > axis.source);
-  }
-
   void plan_tasks() {
     const std::int64_t positions = planes_ * height_.outputs * width_.outputs;
     const double work = static_cast<double>(positions) * static_cast<double>(terms_ * out_channels_);
     const std::int64_t threads = work < kSerialWork ? 1 : thread_count();
+    worth_skipping_ = work >= kSerialWork;
     std::int64_t row_bytes = 1;
     if (blocks_ > 1 || narrow_) row_bytes += width_.outputs * out_channels_ * std::int64_t{sizeof(T)};
     if (slab_)
-      row_bytes += std::max<std::int64_t>(depth_.taps, 1) * height_.step * span(width_, width_.outputs) *
+      row_bytes += std::max<std::int64_t>(depth_.taps, 1) * height_.step * width_.span(width_.outputs) *
                    source_channels_ * std::int64_t{sizeof(T)};
     const std::int64_t least = divide_up(kLeastPositions, width_.outputs);
     std::int64_t rows = std::max(least, kTaskBytes / row_bytes);
@@ -125,8 +124,8 @@ class PassRunner {
 
   void plan_pitches() {
     if (slab_) {
-      slab_width_ = span(width_, width_.outputs);
-      slab_rows_ = span(height_, unit_rows_);
+      slab_width_ = width_.span(width_.outputs);
+      slab_rows_ = height_.span(unit_rows_);
       row_pitch_ = slab_width_ * source_channels_;
       tap_pitch_ = slab_rows_ * row_pitch_;
       plane_pitch_ = depth_.taps * tap_pitch_;
@@ -136,30 +135,34 @@ class PassRunner {
     }
   }
 
-  // Runs of a block: block_runs[b] .. block_runs[b + 1]. Taps that touch in memory share a run.
-  void plan_runs(Run* runs, std::int64_t* block_runs) const {
-    std::int64_t count = 0, term = 0;
-    block_runs[0] = 0;
-    std::int64_t block = 0;
-    for (std::int64_t t = 0; t < depth_.taps; ++t)
-      for (std::int64_t r = 0; r < height_.taps; ++r)
-        for (std::int64_t s = 0; s < width_.taps; ++s) {
-          std::int64_t offset =
-              t * tap_pitch_ + r * height_.tap_step * row_pitch_ + s * width_.tap_step * source_channels_;
-          for (std::int64_t left = pass_.channels; left > 0;) {
-            if (term == (block + 1) * numerics::kBlock) block_runs[++block] = count;
-            const std::int64_t length = std::min(left, (block + 1) * numerics::kBlock - term);
-            if (count > block_runs[block] && runs[count - 1].offset + runs[count - 1].length == offset) {
-              runs[count - 1].length += length;
-            } else {
-              runs[count++] = {offset, length};
-            }
-            term += length;
-            offset += length;
-            left -= length;
-          }
-        }
-    block_runs[blocks_] = count;
+  // Positions with the same border share a run list that leaves out the taps in it, where that saves time and
+  // the filter is finite (see Run): the positions of a task are sorted by class.
+  void plan_classes(AxisClass* rows, AxisClass* columns) {
+    rows_ = rows;
+    columns_ = columns;
+    if (worth_skipping_ && pass_.channels >= kSkipChannels && (height_.leaves() || width_.leaves())) {
+      row_classes_ = classify(height_, rows);
+      column_classes_ = classify(width_, columns);
+      double cost = 0;
+      for (std::int64_t i = 0; i < row_classes_ * column_classes_; ++i) {
+        const AxisClass &row = rows[i / column_classes_], &column = columns[i % column_classes_];
+        const std::int64_t positions =
+            unit_planes_ * std::min(row.end - row.begin, unit_rows_) * (column.end - column.begin);
+        cost += tile_cost(tiles_, positions) *
+                static_cast<double>((row.end - row.begin) * (row.tap_end - row.tap_begin) *
+                                    (column.tap_end - column.tap_begin)) /
+                static_cast<double>(std::min(row.end - row.begin, unit_rows_));
+      }
+      const double whole = tile_cost(tiles_, unit_planes_ * unit_rows_ * width_.outputs) *
+                           static_cast<double>(height_.taps * width_.taps * height_.outputs) /
+                           static_cast<double>(unit_rows_);
+      skips_ = row_classes_ * column_classes_ > 0 && cost < 0.96 * whole &&
+               all_finite(pass_.filter, depth_.filter * height_.filter * width_.filter * pass_.tap_stride);
+    }
+    if (skips_) return;
+    rows[0] = {0, height_.outputs, 0, height_.taps};
+    columns[0] = {0, width_.outputs, 0, width_.taps};
+    row_classes_ = column_classes_ = 1;
   }
 
   Unit unit(std::int64_t index) const {
@@ -180,21 +183,22 @@ class PassRunner {
     if (narrow_) {
       for (std::int64_t i = 0; i < positions; ++i) outs[i] = sums.data() + i * out_channels_;
     } else {
-      for_each_place(
-          u, [&](std::int64_t i, std::int64_t place) { outs[i] = static_cast<T*>(pass_.out) + place; });
+      T* const out = static_cast<T*>(pass_.out);
+      T** const to = outs.data();
+      for_each_place(u, [=](std::int64_t i, std::int64_t place) { to[i] = out + place; });
     }
 
     std::int64_t first = 0, last = out_channels_;  // the channels that this part stores
     if (pass_.groups > 1 || parts_ == 1) {
       const std::int64_t begin = part * pass_.groups / parts_, end = (part + 1) * pass_.groups / parts_;
       for (std::int64_t group = begin; group < end; ++group)
-        run_group(group, 0, panels_per_group_, positions, rows.data(), outs.data());
+        run_group(u, group, 0, panels_per_group_, rows.data(), outs.data());
       first = begin * pass_.columns;
       last = end * pass_.columns;
     } else {
       const std::int64_t begin = part * panels_per_group_ / parts_,
                          end = (part + 1) * panels_per_group_ / parts_;
-      run_group(0, begin, end, positions, rows.data(), outs.data());
+      run_group(u, 0, begin, end, rows.data(), outs.data());
       first = begin * tiles_.width();
       last = std::min(end * tiles_.width(), pass_.columns);
     }
@@ -207,18 +211,18 @@ class PassRunner {
 
   // The input rows of a unit with their border: for every plane, tap of the depth, row: [width, channels].
   void fill_slab(const Unit& u, T* to) const {
-    const std::int64_t left = std::max<std::int64_t>(0, -lowest(width_));
-    const std::int64_t first = lowest(width_) + left;  // the leftmost source coordinate that is read
+    const std::int64_t left = std::max<std::int64_t>(0, -width_.lowest());
+    const std::int64_t first = width_.lowest() + left;  // the leftmost source coordinate that is read
     const std::int64_t inside =
         std::clamp<std::int64_t>(width_.source - first, 0, std::max<std::int64_t>(slab_width_ - left, 0));
-    const std::int64_t rows = span(height_, u.rows);
+    const std::int64_t rows = height_.span(u.rows);
     for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane) {
       const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
       for (std::int64_t t = 0; t < depth_.taps; ++t) {
         const std::int64_t d = o * depth_.step + depth_.tap_first + t * depth_.tap_step;
         T* row = to + (plane - u.plane) * plane_pitch_ + t * tap_pitch_;
         for (std::int64_t i = 0; i < rows; ++i, row += row_pitch_) {
-          const std::int64_t h = u.row * height_.step + lowest(height_) + i;
+          const std::int64_t h = u.row * height_.step + height_.lowest() + i;
           if (d < 0 || d >= depth_.source || h < 0 || h >= height_.source || inside == 0) {
             std::fill(row, row + row_pitch_, T(0));
             continue;
@@ -234,47 +238,60 @@ class PassRunner {
     }
   }
 
+  // fn(i, plane, p, q_begin, q_end) for the positions of a unit, class after class; i counts positions.
+  template <class Fn>
+  void for_each_segment(const Unit& u, const Fn& fn) const {
+    std::int64_t i = 0;
+    for (std::int64_t a = 0; a < row_classes_; ++a) {
+      const std::int64_t begin = std::max(rows_[a].begin, u.row),
+                         end = std::min(rows_[a].end, u.row + u.rows);
+      for (std::int64_t b = 0; b < column_classes_; ++b)
+        for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane)
+          for (std::int64_t p = begin; p < end; ++p) {
+            fn(i, plane, p, columns_[b].begin, columns_[b].end);
+            i += columns_[b].end - columns_[b].begin;
+          }
+    }
+  }
+
   // A pointer a position: to its first tap, in the slab or in the source itself.
   void locate(const Unit& u, const T* slab, const T** rows) const {
     const std::int64_t column_step = width_.step * source_channels_;
-    for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane) {
-      const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
-      for (std::int64_t p = u.row; p < u.row + u.rows; ++p) {
-        std::int64_t at = 0;
-        if (slab_) {
-          at = (plane - u.plane) * plane_pitch_ +
-               ((p - u.row) * height_.step + height_.tap_first - lowest(height_)) * row_pitch_ +
-               (width_.tap_first - lowest(width_)) * source_channels_;
-        } else {
-          at = (((sample * depth_.source + o * depth_.step + depth_.tap_first) * height_.source +
-                 p * height_.step + height_.tap_first) *
-                    width_.source +
-                width_.tap_first) *
-               source_channels_;
-        }
-        const T* base = (slab_ ? slab : pass_.source.template as<T>()) + at;
-        for (std::int64_t q = 0; q < width_.outputs; ++q) *rows++ = base + q * column_step;
-      }
-    }
+    for_each_segment(
+        u, [&](std::int64_t i, std::int64_t plane, std::int64_t p, std::int64_t q, std::int64_t end) {
+          std::int64_t at = 0;
+          if (slab_) {
+            at = (plane - u.plane) * plane_pitch_ +
+                 ((p - u.row) * height_.step + height_.tap_first - height_.lowest()) * row_pitch_ +
+                 (width_.tap_first - width_.lowest()) * source_channels_;
+          } else {
+            const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
+            at = (((sample * depth_.source + o * depth_.step + depth_.tap_first) * height_.source +
+                   p * height_.step + height_.tap_first) *
+                      width_.source +
+                  width_.tap_first) *
+                 source_channels_;
+          }
+          const T* base = (slab_ ? slab : pass_.source.template as<T>()) + at;
+          for (; q < end; ++q) rows[i++] = base + q * column_step;
+        });
   }
 
   // fn(i, element): the first channel of the unit's position i in the output.
   template <class Fn>
   void for_each_place(const Unit& u, const Fn& fn) const {
-    std::int64_t i = 0;
-    for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane) {
-      const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
-      const std::int64_t d = sample * depth_.place + depth_.place_first + o * depth_.place_step;
-      for (std::int64_t p = u.row; p < u.row + u.rows; ++p) {
-        const std::int64_t h = d * height_.place + height_.place_first + p * height_.place_step;
-        std::int64_t place = (h * width_.place + width_.place_first) * out_channels_;
-        for (std::int64_t q = 0; q < width_.outputs; ++q, place += width_.place_step * out_channels_)
-          fn(i++, place);
-      }
-    }
+    for_each_segment(
+        u, [&](std::int64_t i, std::int64_t plane, std::int64_t p, std::int64_t q, std::int64_t end) {
+          const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
+          const std::int64_t d = sample * depth_.place + depth_.place_first + o * depth_.place_step;
+          const std::int64_t h = d * height_.place + height_.place_first + p * height_.place_step;
+          const std::int64_t step = width_.place_step * out_channels_;
+          std::int64_t place = (h * width_.place + width_.place_first) * out_channels_ + q * step;
+          for (; q < end; ++q, place += step) fn(i++, place);
+        });
   }
 
-  void run_group(std::int64_t group, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t positions,
+  void run_group(const Unit& u, std::int64_t group, std::int64_t panel_begin, std::int64_t panel_end,
                  const T* const* rows, T* const* outs) const {
     Tile<T> tile;
     tile.shift = group * pass_.channels;
@@ -290,7 +307,6 @@ class PassRunner {
     for (std::int64_t block = 0; block < blocks_; block += step) {
       const std::int64_t term = block * numerics::kBlock,
                          end = std::min(term + step * numerics::kBlock, terms_);
-      tile.block_runs = block_runs_ + block;
       tile.blocks = std::min(step, blocks_ - block);
       tile.accumulate = block > 0;
       const bool last = block + step >= blocks_;
@@ -309,22 +325,46 @@ class PassRunner {
           }
         }
         if (to != packed.data()) panels_->pack(group, panels.data(), count, term, end, places.data());
-        for (std::int64_t i = 0; i < positions;) {
-          const std::int64_t height = tiles_.height(positions - i);
-          tile.rows = rows + i;
-          tile.out = outs + i;
-          for (std::int64_t j = 0; j < count; ++j) {
-            const Panel<T>& panel = panels[j];
-            tile.b = panel.b;
-            tile.ldb = panel.ldb;
-            tile.columns = panel.columns;
-            tile.out_shift = group * pass_.columns + panel.column;
-            tile.bias = last && bias_ != nullptr ? bias_ + tile.out_shift : nullptr;
-            tiles_.kernel[height - 1][panel.vectors - 1](tile);
-          }
-          i += height;
+        std::int64_t first_position = 0;
+        for (std::int64_t list = 0; list < row_classes_ * column_classes_; ++list) {
+          const AxisClass &row = rows_[list / column_classes_], &column = columns_[list % column_classes_];
+          const std::int64_t high = std::min(row.end, u.row + u.rows) - std::max(row.begin, u.row);
+          const std::int64_t positions =
+              u.planes * std::max<std::int64_t>(high, 0) * (column.end - column.begin);
+          tile.block_runs = block_runs_ + list * (blocks_ + 1) + block;
+          tile.rows = rows + first_position;
+          tile.out = outs + first_position;
+          run_tiles(group, positions, last, panels.span().first(static_cast<std::size_t>(count)), tile);
+          first_position += positions;
         }
       }
+    }
+  }
+
+  // The positions of one class, for the panels of a chunk.
+  void run_tiles(std::int64_t group, std::int64_t positions, bool last, std::span<const Panel<T>> panels,
+                 Tile<T> tile) const {
+    tile.skips = skips_;
+    while (positions > 0) {
+      const std::int64_t height = tiles_.height(positions);
+      for (const Panel<T>& panel : panels) {
+        tile.b = panel.b;
+        tile.ldb = panel.ldb;
+        tile.columns = panel.columns;
+        tile.out_shift = group * pass_.columns + panel.column;
+        tile.bias = last && bias_ != nullptr ? bias_ + tile.out_shift : nullptr;
+        const auto kernel = tiles_.kernel[height - 1][panel.vectors - 1];
+        if (!kernel(tile)) [[unlikely]] {  // a sum of -0: with the taps of the border after all
+          Tile<T> whole = tile;
+          whole.skips = false;
+          const std::int64_t block = (tile.block_runs - block_runs_) % (blocks_ + 1);
+          whole.block_runs = block_runs_ + row_classes_ * column_classes_ * (blocks_ + 1) + block;
+          kernel(whole);
+        }
+      }
+      tile.rows += height;
+      tile.out += height;
+      positions -= height;
     }
   }
 
@@ -336,6 +376,9 @@ class PassRunner {
   std::int64_t unit_planes_ = 0, unit_rows_ = 0, units_per_plane_ = 0, units_ = 0, parts_ = 1;
   // Between neighbouring rows, taps of the depth, planes of the slab; without a slab the source's own.
   std::int64_t slab_width_ = 0, slab_rows_ = 0, row_pitch_ = 0, tap_pitch_ = 0, plane_pitch_ = 0;
+  bool worth_skipping_ = false, skips_ = false;
+  std::int64_t row_classes_ = 1, column_classes_ = 1;
+  const AxisClass *rows_ = nullptr, *columns_ = nullptr;
   const Run* runs_ = nullptr;
   const std::int64_t* block_runs_ = nullptr;
   const FilterPanels<T>* panels_ = nullptr;

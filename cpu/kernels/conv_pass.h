@@ -14,6 +14,7 @@
 // runs of offsets that all positions share. Where taps fall outside the source, or the source is f16 or bf16,
 // the part that a task needs is first copied to a slab with its border of zeros.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -27,6 +28,17 @@ struct PassAxis {
   std::int64_t source = 1;                                     ///< extent of the source
   std::int64_t place = 1, place_first = 0, place_step = 1;     ///< extent of the output and positions in it
   std::int64_t filter = 1, filter_first = 0, filter_step = 1;  ///< extent of the filter, tap j's index in it
+
+  /// The lowest source coordinate that position 0 reads, and how many `positions` neighbours span.
+  std::int64_t lowest() const { return tap_first + std::min<std::int64_t>(0, (taps - 1) * tap_step); }
+  std::int64_t span(std::int64_t positions) const {
+    const std::int64_t reach = (taps - 1) * tap_step;
+    return (positions - 1) * step + (reach < 0 ? -reach : reach) + 1;
+  }
+  /// Whether any tap reads outside the source.
+  bool leaves() const {
+    return taps > 0 && outputs > 0 && (lowest() < 0 || lowest() + span(outputs) > source);
+  }
 };
 
 struct Pass {

@@ -2,7 +2,10 @@
 #include "cpu/kernels/gemm_pack.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+
+#include "cpu/runtime/thread_pool.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/gemm_pack.cpp"
@@ -154,6 +157,40 @@ void narrow(const T* from, void* to, DType dtype, std::int64_t count) {
     if (dtype == DType::bf16) return HWY_DYNAMIC_DISPATCH(narrow_bf16)(from, static_cast<bf16*>(to), n);
   }
   if (n != 0) std::memcpy(to, from, n * sizeof(T));
+}
+
+namespace {
+
+// An exponent of all ones somewhere.
+template <class Bits>
+bool has_exponent(const void* data, std::int64_t count, Bits exponent) {
+  const Bits* bits = static_cast<const Bits*>(data);
+  Bits found = 0;
+  for (std::int64_t i = 0; i < count; ++i) found |= static_cast<Bits>((bits[i] & exponent) == exponent);
+  return found != 0;
+}
+
+bool has_non_finite(Source from, std::int64_t count) {
+  switch (from.dtype) {
+    case DType::f64:
+      return has_exponent<std::uint64_t>(from.data, count, std::uint64_t{0x7ff} << 52);
+    case DType::f32:
+      return has_exponent<std::uint32_t>(from.data, count, 0x7f800000u);
+    case DType::f16:
+      return has_exponent<std::uint16_t>(from.data, count, 0x7c00u);
+    default:
+      return has_exponent<std::uint16_t>(from.data, count, 0x7f80u);
+  }
+}
+
+}  // namespace
+
+bool all_finite(Source from, std::int64_t count) {
+  std::atomic<bool> finite{true};
+  parallel_ranges(count, 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+    if (has_non_finite(from.at(begin), end - begin)) finite.store(false, std::memory_order_relaxed);
+  });
+  return finite.load();
 }
 
 void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,

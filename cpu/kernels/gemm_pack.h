@@ -29,6 +29,9 @@ void widen(Source from, T* to, std::int64_t count);
 template <class T>
 void narrow(const T* from, void* to, DType dtype, std::int64_t count);
 
+/// Whether none of `count` elements is infinite or NaN.
+bool all_finite(Source from, std::int64_t count);
+
 /// to[row * width + column] = from[row * row_stride + column * column_stride] for `columns` columns, +0
 /// beyond.
 template <class T>

@@ -147,6 +147,22 @@ struct RegisterTile {
     }
   }
 
+  // -0 is the lowest of all integers.
+  template <int kIndex, class I>
+  static HWY_INLINE I lowest(const Accumulators& acc, I so_far) {
+    if constexpr (kIndex < kRows * kVectors) {
+      return lowest<kIndex + 1>(acc, hn::Min(so_far, hn::BitCast(hn::RebindToSigned<D>(), acc[kIndex])));
+    } else {
+      return so_far;
+    }
+  }
+  static HWY_INLINE bool has_minus_zero(const Accumulators& acc) {
+    const hn::RebindToSigned<D> integers;
+    const auto minus_zero = hn::Set(integers, hwy::LimitsMin<hn::TFromD<decltype(integers)>>());
+    const auto least = lowest<1>(acc, hn::BitCast(integers, acc[0]));
+    return !hn::AllFalse(integers, hn::Eq(least, minus_zero));
+  }
+
   // The sums that the terms will be added to arrive from memory while the terms are multiplied.
   static HWY_INLINE void prefetch(const Tile<T>& tile) {
     constexpr std::int64_t kLine = 64 / sizeof(T), kSize = kRows * kVectors * kLanes;
@@ -158,7 +174,7 @@ struct RegisterTile {
           __builtin_prefetch(tile.out[row] + tile.out_shift + at);
   }
 
-  static HWY_NOINLINE void run(const Tile<T>& tile) {
+  static HWY_NOINLINE bool run(const Tile<T>& tile) {
     const T* rows[kRows];
     load_rows<0>(tile.rows, rows);
     alignas(64) T totals[kRows * kVectors * kLanes];
@@ -171,14 +187,15 @@ struct RegisterTile {
       add_to_out = false;
     }
     prefetch(tile);
-    const T* b = tile.b;
     const std::int64_t ldb = tile.ldb, step = tile.step, shift = tile.shift;
     const Run* run = tile.runs + tile.block_runs[0];
     Accumulators acc;
     for (std::int64_t block = 1;; ++block) {
       clear<0>(acc);
+      const T* b = tile.b + (block - 1) * tile.block_terms * ldb;
       for (const Run* const end = tile.runs + tile.block_runs[block]; run != end; ++run) {
         std::int64_t at = run->offset + shift;
+        b += run->skipped * ldb;
         for (std::int64_t left = run->length; left > 0; --left) {
           V vectors[kVectors];
           load_b<0>(b, vectors);
@@ -187,6 +204,7 @@ struct RegisterTile {
           at += step;
         }
       }
+      if (tile.skips && has_minus_zero(acc)) return false;
       if (tile.levels != nullptr) {
         T* level = tile.levels;
         for (std::int64_t leaf = block - 1; (leaf & 1) != 0 || (leaf != 0 && block == tile.blocks);
@@ -212,6 +230,7 @@ struct RegisterTile {
       spill<0>(acc, totals);
       finish<D>(tile, totals, kRows, kVectors);
     }
+    return true;
   }
 };
 

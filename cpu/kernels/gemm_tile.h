@@ -21,9 +21,10 @@
 
 namespace isobit::cpu::gemm {
 
-/// Consecutive terms: A's elements at row + offset + i * step, i in [0, length).
+/// Consecutive terms: A's elements at row + offset + i * step, i in [0, length). `skipped` terms before them
+/// are left out: they would add fma(+0, b, sum), which changes no sum but -0 when b is finite.
 struct Run {
-  std::int64_t offset, length;
+  std::int64_t offset, length, skipped = 0;
 };
 
 template <class T>
@@ -34,12 +35,14 @@ struct Tile {
   const Run* runs;
   const std::int64_t* block_runs;  ///< block i has the runs [block_runs[i], block_runs[i + 1])
   std::int64_t blocks = 1;
-  const T* b;  ///< [terms][ldb], whole vectors are read: `vectors` of them a term
+  std::int64_t block_terms = 256;  ///< from one block's first term to the next one's
+  const T* b;                      ///< [terms][ldb], whole vectors are read: `vectors` of them a term
   std::int64_t ldb;
   T* const* out;  ///< one pointer a row
   std::int64_t out_shift = 0;
   std::int64_t columns;  ///< columns stored, the last vector may be partial
   bool accumulate = false;
+  bool skips = false;  ///< runs leave terms out: a block's sum of -0 makes the tile give up
   const T* initial = nullptr;
   T* levels = nullptr;  ///< one tile for every bit of blocks - 1
   bool relu = false;
@@ -54,7 +57,8 @@ struct TileSet {
   static constexpr std::int64_t kMaxHeight = 10;
   std::int64_t lanes, vectors;  ///< a full panel of B is vectors * lanes wide
   std::int64_t tallest;
-  void (*kernel[kMaxHeight][2])(const Tile<T>&);  ///< [rows - 1][vectors - 1]
+  /// [rows - 1][vectors - 1]. False: gave up, nothing was stored.
+  bool (*kernel[kMaxHeight][2])(const Tile<T>&);
 
   std::int64_t width() const { return lanes * vectors; }
   /// Vectors of the panel that starts at `column` of `columns`.

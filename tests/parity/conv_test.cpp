@@ -63,6 +63,29 @@ TEST(ConvParity, Larger) {
   if (long_run()) check_all(cases_of(shapes, {DType::f64, DType::f16, DType::bf16}, {}, 1), {1, 2, 3, 7});
 }
 
+// Products that underflow to -0, which is where leaving out the taps of the border would show, and filters
+// and dy that are not finite, where it must not happen.
+TEST(ConvParity, LargeBorders) {
+  std::vector<ConvShape> shapes;
+  for (const char* line : {
+           "mb6ic16ih8oc33kh5ph2n\"five_same\"",
+           "mb5ic9ih7oc40kh3ph1n\"three_same\"",
+           "mb3ic12ih9oc24kh3sh2ph2n\"strided\"",
+           "mb4g2ic20ih6oc36kh3ph2n\"groups\"",
+           "mb20ic8ih3oc48kh5ph2n\"mostly_border\"",
+           "mb2ic70ih13iw11oc64kh3ph1n\"several_blocks\"",
+           "mb2ic8id5ih8iw8oc20kd3kh3kw3pd1ph2pw2n\"depth\"",
+       })
+    shapes.push_back(parse_conv_shape(line, "conv_test.cpp"));
+  check_all(cases_of(shapes, {DType::f32, DType::f64}, {}, 1), {1, 3});
+  HardFloats tiny;
+  tiny.exponents = 90;
+  check_all(cases_of(shapes, {DType::f32}, tiny, 1), {1});
+  HardFloats special;
+  special.nans = special.infinities = true;
+  check_all(cases_of(shapes, {DType::f32, DType::f16}, special, 1), {1});
+}
+
 // No two-dimensional line may be served by the definition, in any direction or dtype.
 TEST(ConvParity, ReferenceServesNothing) {
   for (const ConvShape& shape : all_conv_shapes())

@@ -1,0 +1,84 @@
+// The runs of conv_backward_filter: which elements of x meet the positions of dy, for one tap or for all.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "core/geometry.h"
+#include "core/numerics/order.h"
+#include "cpu/kernels/gemm_tile.h"
+
+namespace isobit::cpu::kernels {
+
+/// The outputs [first, end) of an axis whose tap lies inside x, and the share of all taps that do.
+inline std::int64_t first_inside(const AxisGeometry& axis, std::int64_t tap) {
+  const std::int64_t before = axis.pad_before - tap * axis.dilation;
+  return before <= 0 ? 0 : std::min(axis.out, (before + axis.stride - 1) / axis.stride);
+}
+inline std::int64_t end_inside(const AxisGeometry& axis, std::int64_t tap) {
+  const std::int64_t room = axis.in - 1 + axis.pad_before - tap * axis.dilation;
+  return room < 0 ? 0 : std::min(axis.out, room / axis.stride + 1);
+}
+inline double share_inside(const AxisGeometry& axis) {
+  double inside = 0;
+  for (std::int64_t tap = 0; tap < axis.filter; ++tap)
+    inside += static_cast<double>(std::max<std::int64_t>(0, end_inside(axis, tap) - first_inside(axis, tap)));
+  return inside / static_cast<double>(axis.filter * axis.out);
+}
+/// What of dy one tap meets inside x.
+struct Inside {
+  std::int64_t p_begin, p_end, q_begin, q_end;
+};
+inline Inside tap_inside(const ConvGeometry& g, std::int64_t tap) {
+  const AxisGeometry &height = g.axis[1], &width = g.axis[2];
+  const std::int64_t s = tap % width.filter, r = tap / width.filter % height.filter;
+  return {first_inside(height, r), end_inside(height, r), first_inside(width, s), end_inside(width, s)};
+}
+
+/// Where the rows of A point: into a slab that begins with a plane (sample, o) and a row of x and has
+/// plane_pitch elements a plane, or, with a depth, into x itself.
+struct RunOrigin {
+  std::int64_t plane, row, plane_pitch, depth;
+};
+
+/// The runs of positions [begin, end) of a leaf, block by block: rows of q, joined where they touch; counted
+/// from runs[0], the first is runs[count].
+inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64_t row_pitch,
+                      std::int64_t begin, std::int64_t end, const Inside& inside, std::int64_t count,
+                      gemm::Run* runs, std::int64_t* block_runs) {
+  using numerics::kBlock;
+  const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
+  const std::int64_t step = width.stride * g.c;
+  std::int64_t block = 0, next = begin;  // `next`: the position behind the last run
+  block_runs[0] = count;
+  for (std::int64_t at = begin; at < end;) {
+    if (at == begin + (block + 1) * kBlock) {
+      block_runs[++block] = count;
+      next = at;
+    }
+    const std::int64_t q = at % width.out, p = at / width.out % height.out;
+    const std::int64_t plane = at / (width.out * height.out) - origin.plane;
+    const std::int64_t length = std::min({width.out - q, end - at, begin + (block + 1) * kBlock - at});
+    const std::int64_t first = std::max(q, inside.q_begin), last = std::min(q + length, inside.q_end);
+    if (inside.p_begin <= p && p < inside.p_end && first < last) {
+      std::int64_t offset = first * step + (p * height.stride - origin.row) * row_pitch;
+      if (origin.depth == 0) {
+        offset += plane * origin.plane_pitch;
+      } else {
+        offset +=
+            (plane / depth.out * origin.depth + plane % depth.out * depth.stride) * height.in * row_pitch;
+      }
+      const std::int64_t start = at + first - q;
+      if (count > block_runs[block] && next == start &&
+          runs[count - 1].offset + runs[count - 1].length * step == offset) {
+        runs[count - 1].length += last - first;
+      } else {
+        runs[count++] = {offset, last - first, start - next};
+      }
+      next = at + last - q;
+    }
+    at += length;
+  }
+  block_runs[block + 1] = count;
+}
+
+}  // namespace isobit::cpu::kernels
