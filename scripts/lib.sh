@@ -223,7 +223,7 @@ run_tests() {
   fi
   : >"$log"
   for program in "$dir"/tests/*_tests "$dir"/tests/*/*_tests; do
-    if [[ -z $("$program" --gtest_list_tests --gtest_filter="$filter") ]]; then continue; fi
+    if [[ ! -x $program || -z $("$program" --gtest_list_tests --gtest_filter="$filter") ]]; then continue; fi
     (cd "$dir/tests" && "$program" --gtest_brief=1 --gtest_filter="$filter") 2>&1 | tee -a "$log" || status=1
   done
   [[ -s $log ]] || die "no test matches '$filter'"
