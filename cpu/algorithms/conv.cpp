@@ -15,16 +15,19 @@ void set_conv_algorithms(Algorithms& lists) {
       {"reference", nullptr, reference::matmul},
   });
   lists.conv_forward.set({
+      {"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},
       {"implicit_gemm", nullptr, kernels::conv_forward_implicit_gemm},
       {"reference", nullptr, reference::conv_forward},
   });
   lists.conv_backward_input.set({
       {"linear", kernels::refuse_conv_backward_input_linear, kernels::conv_backward_input_linear},
+      {"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
       {"implicit_gemm", nullptr, kernels::conv_backward_input_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_input},
   });
   lists.conv_backward_filter.set({
       {"linear", kernels::refuse_conv_backward_filter_linear, kernels::conv_backward_filter_linear},
+      {"depthwise", kernels::refuse_conv_backward_filter_depthwise, kernels::conv_backward_filter_depthwise},
       {"implicit_gemm", nullptr, kernels::conv_backward_filter_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_filter},
   });

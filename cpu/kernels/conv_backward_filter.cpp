@@ -21,6 +21,7 @@
 
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_filter_runs.h"
+#include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/gemm_panels.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -49,26 +50,29 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) {
 template <class T>
 class FilterGradient {
  public:
-  FilterGradient(const ConvGeometry& g, ConstView x, ConstView dy, T* dw)
+  FilterGradient(const ConvGeometry& g, ConstView x, ConstView dy, T* dw, bool depthwise)
       : g_(g),
         x_{x.data, x.dtype},
         dy_{dy.data, dy.dtype},
         dw_(dw),
-        tiles_(gemm::tiles<T>(g.k_per_group())),
+        depthwise_(depthwise),
+        groups_(depthwise ? 1 : g.groups),
+        columns_(depthwise ? g.k : g.k_per_group()),
+        tiles_(depthwise ? gemm::depthwise_tiles<T>() : gemm::tiles<T>(columns_)),
         rows_(g.terms()),
         positions_(g.positions()),
         leaf_samples_(numerics::leaf_samples(positions_)),
         leaves_(divide_up(g.n, leaf_samples_)),
-        panels_(gemm::panel_count(tiles_, g.k_per_group())),
+        panels_(gemm::panel_count(tiles_, columns_)),
         widened_(size_of(x.dtype) != sizeof(T)),
-        slab_(widened_ || leaves(g.axis[0]) || leaves(g.axis[1]) || leaves(g.axis[2])) {
+        slab_(widened_ || leaves_input(g.axis[0]) || leaves_input(g.axis[1]) || leaves_input(g.axis[2])) {
     plan_tasks();
     plan_slab();
     skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
   }
 
   void run() const {
-    parallel_for(g_.groups * row_chunks_ * column_chunks_, [&](std::int64_t task) {
+    parallel_for(groups_ * row_chunks_ * column_chunks_, [&](std::int64_t task) {
       const std::int64_t group = task / (row_chunks_ * column_chunks_);
       const std::int64_t row_chunk = task / column_chunks_ % row_chunks_,
                          column_chunk = task % column_chunks_;
@@ -104,14 +108,15 @@ class FilterGradient {
     bool pack_dy;
   };
 
-  static std::int64_t span(const AxisGeometry& axis, std::int64_t outputs) {
-    return (outputs - 1) * axis.stride + (axis.filter - 1) * axis.dilation + 1;
-  }
-  static bool leaves(const AxisGeometry& axis) {
-    return axis.pad_before > 0 || span(axis, axis.out) - axis.pad_before > axis.in;
-  }
   std::int64_t leaf_terms(std::int64_t leaf) const {
     return std::min(leaf_samples_, g_.n - leaf * leaf_samples_) * positions_;
+  }
+
+  // From the padded x's first element to x's, when no padding is positive.
+  std::int64_t before_x() const {
+    return ((g_.axis[0].pad_before * g_.axis[1].in + g_.axis[1].pad_before) * g_.axis[2].in +
+            g_.axis[2].pad_before) *
+           g_.c;
   }
 
   double work() const { return static_cast<double>(g_.n * positions_) * static_cast<double>(rows_ * g_.k); }
@@ -124,17 +129,17 @@ class FilterGradient {
   }
 
   void plan_tasks() {
-    const std::int64_t columns = g_.k_per_group();
+    const std::int64_t columns = columns_;
     const std::int64_t threads = work() < kSerialWork ? 1 : thread_count();
     column_chunks_ = std::min(panels_, divide_up(columns, kChunkColumns));
     const std::int64_t chunk_columns = divide_up(columns, column_chunks_);
     row_chunks_ =
         std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, divide_up(rows_, tiles_.tallest));
     if (threads > 1) {
-      const std::int64_t wanted = divide_up(2 * threads, g_.groups * column_chunks_);
+      const std::int64_t wanted = divide_up(2 * threads, groups_ * column_chunks_);
       row_chunks_ = std::max(row_chunks_, std::min(wanted, divide_up(rows_, tiles_.tallest)));
-      if (g_.groups * row_chunks_ * column_chunks_ < 2 * threads)
-        column_chunks_ = std::min(panels_, divide_up(2 * threads, g_.groups * row_chunks_));
+      if (groups_ * row_chunks_ * column_chunks_ < 2 * threads)
+        column_chunks_ = std::min(panels_, divide_up(2 * threads, groups_ * row_chunks_));
     }
   }
 
@@ -171,7 +176,7 @@ class FilterGradient {
   }
 
   void run_task(const Part& part) const {
-    const std::int64_t k = g_.k_per_group(), terms = leaf_terms(0);
+    const std::int64_t k = columns_, terms = leaf_terms(0);
     const std::int64_t panel_count = part.panel_end - part.panel_begin,
                        row_count = part.row_end - part.row_begin;
     const std::int64_t first_column = part.panel_begin * tiles_.width();
@@ -196,7 +201,9 @@ class FilterGradient {
     work.buffer_size = row_count * work.columns;
     const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
     const Scratch<T> buffers(work.buffer_size * (levels + 1));
-    locate(part, slab_ ? slab.data() : x_.template as<T>(), rows.data());
+    const T* base = slab_ ? slab.data() : x_.template as<T>() - before_x();
+    locate_rows(g_, base + part.group * g_.c_per_group(), tap_pitch_, row_pitch_, part.row_begin,
+                part.row_end, rows.data());
     work.rows = rows.data();
     work.slab = slab.data();
     work.dy = dy.data();
@@ -227,23 +234,6 @@ class FilterGradient {
         for (std::int64_t at = begin; at < s.end; at += work.step * kBlock)
           run_blocks(work, leaf, s, at, std::min(at + work.step * kBlock, s.end), count);
       }
-    }
-  }
-
-  // A pointer a row: x (or the slab) at the row's tap and channel, for the output position (0, 0, 0).
-  void locate(const Part& part, const T* base, const T** rows) const {
-    const std::int64_t channels = g_.c_per_group();
-    if (!slab_)
-      base -= ((g_.axis[0].pad_before * g_.axis[1].in + g_.axis[1].pad_before) * g_.axis[2].in +
-               g_.axis[2].pad_before) *
-              g_.c;
-    base += part.group * channels;
-    for (std::int64_t row = part.row_begin; row < part.row_end; ++row) {
-      const std::int64_t c = row % channels, tap = row / channels;
-      const std::int64_t s = tap % g_.axis[2].filter, r = tap / g_.axis[2].filter % g_.axis[1].filter;
-      const std::int64_t t = tap / (g_.axis[2].filter * g_.axis[1].filter);
-      *rows++ =
-          base + t * tap_pitch_ + r * g_.axis[1].dilation * row_pitch_ + s * g_.axis[2].dilation * g_.c + c;
     }
   }
 
@@ -335,11 +325,12 @@ class FilterGradient {
         const std::int64_t at = row * work.columns + height * (panel.column - first_column);
         tile.b = panel.b + (begin - segment.begin) * panel.ldb;
         tile.ldb = panel.ldb;
+        tile.shift = depthwise_ ? panel.column : 0;
         for (std::int64_t i = 0; i < buffer_count; ++i) sources[i] = buffers[i] + at;
         if (begin > 0) tile.initial = work.buffers + at;
         if (to_dw) {
           tile.columns = panel.columns;
-          T* out = dw_ + (part.row_begin + row) * g_.k + part.group * g_.k_per_group() + panel.column;
+          T* out = dw_ + (part.row_begin + row) * g_.k + part.group * columns_ + panel.column;
           for (std::int64_t i = 0; i < height; ++i) outs[i] = out + i * g_.k;
         } else {
           tile.columns = width;
@@ -360,6 +351,8 @@ class FilterGradient {
   const ConvGeometry& g_;
   const Source x_, dy_;
   T* const dw_;
+  const bool depthwise_;  ///< one group whose columns each read a channel of their own
+  const std::int64_t groups_, columns_;
   const TileSet<T>& tiles_;
   const std::int64_t rows_, positions_, leaf_samples_, leaves_, panels_;
   const bool widened_, slab_;
@@ -370,25 +363,37 @@ class FilterGradient {
                plane_pitch_ = 0;
 };
 
-}  // namespace
-
-void conv_backward_filter_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
+void run(const ConvGeometry& g, ConstView x, ConstView dy, View dw, bool depthwise) {
   const std::int64_t size = g.w_size();
   if (size == 0) return;
   if (g.n == 0 || g.positions() == 0) {
     std::memset(dw.data, 0, static_cast<std::size_t>(size * size_of(dw.dtype)));
   } else if (dw.dtype == DType::f64) {
-    FilterGradient<double>(g, x, dy, dw.as<double>()).run();
+    FilterGradient<double>(g, x, dy, dw.as<double>(), depthwise).run();
   } else if (dw.dtype == DType::f32) {
-    FilterGradient<float>(g, x, dy, dw.as<float>()).run();
+    FilterGradient<float>(g, x, dy, dw.as<float>(), depthwise).run();
   } else {
     const Scratch<float> sums(size);
-    FilterGradient<float>(g, x, dy, sums.data()).run();
+    FilterGradient<float>(g, x, dy, sums.data(), depthwise).run();
     parallel_ranges(size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
       gemm::narrow(sums.data() + begin, static_cast<char*>(dw.data) + begin * size_of(dw.dtype), dw.dtype,
                    end - begin);
     });
   }
+}
+
+}  // namespace
+
+void conv_backward_filter_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
+  run(g, x, dy, dw, false);
+}
+
+void conv_backward_filter_depthwise(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
+  run(g, x, dy, dw, true);
+}
+
+const char* refuse_conv_backward_filter_depthwise(const ConvGeometry& g, ConstView, ConstView, View) {
+  return refuse_depthwise(g);
 }
 
 }  // namespace isobit::cpu::kernels

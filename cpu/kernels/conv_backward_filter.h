@@ -6,4 +6,8 @@ namespace isobit::cpu::kernels {
 /// Serves every problem.
 void conv_backward_filter_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
 
+/// Serves groups of one channel and one filter, in vectors of channels.
+const char* refuse_conv_backward_filter_depthwise(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+void conv_backward_filter_depthwise(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+
 }  // namespace isobit::cpu::kernels

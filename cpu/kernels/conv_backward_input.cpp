@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -58,9 +59,7 @@ void clear(View dx) {
   });
 }
 
-}  // namespace
-
-void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise) {
   gemm::Pass pass;
   pass.n = g.n;
   pass.groups = g.groups;
@@ -74,6 +73,13 @@ void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, Cons
   pass.column_stride = g.k;
   pass.out = dx.data;
   pass.dtype = dx.dtype;
+
+  if (depthwise) {
+    pass.depthwise = true;
+    pass.groups = 1;
+    pass.columns = pass.channel_stride = g.c;
+    pass.column_stride = 1;
+  }
 
   bool whole = dx.numel != 0 && g.k != 0 && g.positions() != 0;  // every element belongs to a pass
   for (const AxisGeometry& axis : g.axis) {
@@ -96,6 +102,20 @@ void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, Cons
       }
     }
   }
+}
+
+}  // namespace
+
+void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  run(g, dy, w, dx, false);
+}
+
+void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  run(g, dy, w, dx, true);
+}
+
+const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView, ConstView, View) {
+  return refuse_depthwise(g);
 }
 
 }  // namespace isobit::cpu::kernels

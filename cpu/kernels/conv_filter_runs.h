@@ -9,6 +9,14 @@
 
 namespace isobit::cpu::kernels {
 
+/// Input coordinates that `outputs` neighbours span, and whether any tap lies outside the input.
+inline std::int64_t span(const AxisGeometry& axis, std::int64_t outputs) {
+  return (outputs - 1) * axis.stride + (axis.filter - 1) * axis.dilation + 1;
+}
+inline bool leaves_input(const AxisGeometry& axis) {
+  return axis.pad_before > 0 || span(axis, axis.out) - axis.pad_before > axis.in;
+}
+
 /// The outputs [first, end) of an axis whose tap lies inside x, and the share of all taps that do.
 inline std::int64_t first_inside(const AxisGeometry& axis, std::int64_t tap) {
   const std::int64_t before = axis.pad_before - tap * axis.dilation;
@@ -32,6 +40,20 @@ inline Inside tap_inside(const ConvGeometry& g, std::int64_t tap) {
   const AxisGeometry &height = g.axis[1], &width = g.axis[2];
   const std::int64_t s = tap % width.filter, r = tap / width.filter % height.filter;
   return {first_inside(height, r), end_inside(height, r), first_inside(width, s), end_inside(width, s)};
+}
+
+/// A pointer a row of dw: base (x or a slab, at output position (0, 0, 0), of the row's group) at the row's
+/// tap and channel.
+template <class T>
+void locate_rows(const ConvGeometry& g, const T* base, std::int64_t tap_pitch, std::int64_t row_pitch,
+                 std::int64_t row_begin, std::int64_t row_end, const T** rows) {
+  const std::int64_t channels = g.c_per_group();
+  for (std::int64_t row = row_begin; row < row_end; ++row) {
+    const std::int64_t c = row % channels, tap = row / channels;
+    const std::int64_t s = tap % g.axis[2].filter, r = tap / g.axis[2].filter % g.axis[1].filter;
+    const std::int64_t t = tap / (g.axis[2].filter * g.axis[1].filter);
+    *rows++ = base + t * tap_pitch + r * g.axis[1].dilation * row_pitch + s * g.axis[2].dilation * g.c + c;
+  }
 }
 
 /// Where the rows of A point: into a slab that begins with a plane (sample, o) and a row of x and has

@@ -1,13 +1,15 @@
 // conv_forward as one pass of the implicit GEMM (conv_pass.h): rows are the output positions (n, o, p, q),
-// terms are (t, r, s, c) and columns the filters. HWIO filters are the matrix B as they lie.
+// terms are (t, r, s, c) and columns the filters. HWIO filters are the matrix B as they lie. Depthwise, the
+// channels are the columns and a term is a tap.
 #include "cpu/kernels/conv_forward.h"
 
 #include "cpu/kernels/conv_pass.h"
 
 namespace isobit::cpu::kernels {
 
-void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
-                                View y) {
+namespace {
+
+void run(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y, bool depthwise) {
   gemm::Pass pass;
   pass.n = g.n;
   pass.groups = g.groups;
@@ -32,7 +34,35 @@ void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w,
   pass.dtype = y.dtype;
   pass.bias = {epilogue.bias.data, epilogue.bias.dtype};
   pass.relu = epilogue.activation == Activation::relu;
+  if (depthwise) {
+    pass.depthwise = true;
+    pass.groups = 1;
+    pass.columns = g.k;
+  }
   x.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
+}
+
+}  // namespace
+
+void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
+                                View y) {
+  run(g, x, w, epilogue, y, false);
+}
+
+void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
+                            View y) {
+  run(g, x, w, epilogue, y, true);
+}
+
+const char* refuse_depthwise(const ConvGeometry& g) {
+  if (g.groups == 1) return "one group";
+  if (g.groups != g.c || g.groups != g.k) return "groups of more than one channel or filter";
+  return nullptr;
+}
+
+const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView, ConstView, const Epilogue&,
+                                          View) {
+  return refuse_depthwise(g);
 }
 
 }  // namespace isobit::cpu::kernels

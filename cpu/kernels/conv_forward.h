@@ -9,4 +9,12 @@ namespace isobit::cpu::kernels {
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                                 View y);
 
+/// Serves groups of one channel and one filter, in vectors of channels.
+const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w,
+                                          const Epilogue& epilogue, View y);
+void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
+                            View y);
+/// Why a problem is not depthwise in that sense, null when it is.
+const char* refuse_depthwise(const ConvGeometry& g);
+
 }  // namespace isobit::cpu::kernels

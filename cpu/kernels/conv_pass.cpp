@@ -44,8 +44,8 @@ class PassRunner {
         depth_(pass.axis[0]),
         height_(pass.axis[1]),
         width_(pass.axis[2]),
-        tiles_(tiles<T>(pass.columns)),
-        source_channels_(pass.groups * pass.channels),
+        tiles_(pass.depthwise ? depthwise_tiles<T>() : tiles<T>(pass.columns)),
+        source_channels_(pass.depthwise ? pass.columns : pass.groups * pass.channels),
         out_channels_(pass.groups * pass.columns),
         planes_(pass.n * depth_.outputs),
         terms_(depth_.taps * height_.taps * width_.taps * pass.channels),
@@ -294,7 +294,6 @@ class PassRunner {
   void run_group(const Unit& u, std::int64_t group, std::int64_t panel_begin, std::int64_t panel_end,
                  const T* const* rows, T* const* outs) const {
     Tile<T> tile;
-    tile.shift = group * pass_.channels;
     tile.runs = runs_;
     const std::int64_t chunk =
         std::min(std::max<std::int64_t>(1, kChunkColumns / tiles_.width()), panel_end - panel_begin);
@@ -352,6 +351,7 @@ class PassRunner {
         tile.ldb = panel.ldb;
         tile.columns = panel.columns;
         tile.out_shift = group * pass_.columns + panel.column;
+        tile.shift = pass_.depthwise ? panel.column : group * pass_.channels;
         tile.bias = last && bias_ != nullptr ? bias_ + tile.out_shift : nullptr;
         const auto kernel = tiles_.kernel[height - 1][panel.vectors - 1];
         if (!kernel(tile)) [[unlikely]] {  // a sum of -0: with the taps of the border after all

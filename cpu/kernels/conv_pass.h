@@ -46,6 +46,8 @@ struct Pass {
   std::int64_t channels = 0;  ///< terms of a tap: source channels of one group
   std::int64_t columns = 0;   ///< output channels of one group
   std::array<PassAxis, 3> axis{};
+  /// Column j reads source channel j alone: one group, one channel a tap, as many source channels as columns.
+  bool depthwise = false;
 
   Source source;  ///< [n, axes, groups * channels]
   Source filter;  ///< element (tap, group, channel, column) at the sum of index * stride

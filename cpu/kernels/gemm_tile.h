@@ -77,4 +77,9 @@ struct TileSet {
 template <class T>
 const TileSet<T>& tiles(std::int64_t columns);
 
+/// The set whose columns each have a source of their own: column j of a row lies j elements behind the row's
+/// pointer.
+template <class T>
+const TileSet<T>& depthwise_tiles();
+
 }  // namespace isobit::cpu::gemm

@@ -54,6 +54,8 @@ TEST(ConvParity, Larger) {
            "mb2ic64ih40iw70oc8kh3ph1n\"slab_of_segments\"",
            "mb2g3ic36ih19oc54kh3ph1n\"groups_of_twelve\"",
            "mb2g32ic32ih15oc64kh3ph1n\"depthwise_multiplier\"",
+           "mb3g77ic77ih19oc77kh3ph1n\"depthwise_tail\"",
+           "mb18g40ic40ih7oc40kh17ph8n\"depthwise_two_blocks\"",
            "mb9ic3ih33oc64kh7sh2ph3n\"few_channels\"",
            "mb2ic5id6ih9iw11oc20kd3kh3kw3pd1ph1pw1n\"depth\"",
            "mb37ic8ih3oc24kh3ph1n\"leaves_of_eight\"",
@@ -84,6 +86,20 @@ TEST(ConvParity, LargeBorders) {
   HardFloats special;
   special.nans = special.infinities = true;
   check_all(cases_of(shapes, {DType::f32, DType::f16}, special, 1), {1});
+}
+
+// The specialised algorithms serve what they are for: no shape set may lose them silently.
+TEST(ConvParity, SpecialisedAlgorithmsServe) {
+  const auto served = [](const char* line, const char* algorithm, int kernels) {
+    const ConvCase one(parse_conv_shape(line), DType::f32, 5, {}, 0);
+    const TraceCapture capture;
+    for (int kernel = 0; kernel < 3; ++kernel) EXPECT_TRUE(one.check(kernel)) << one.text();
+    EXPECT_EQ(capture.count_algorithm(algorithm), kernels) << one.text();
+  };
+  served("mb64ic40ih1oc48kh1n\"served\"", "linear", 2);
+  served("mb64ic40ih1oc10kh1n\"served\"", "linear", 0);
+  served("mb2g24ic24ih9oc24kh3ph1n\"served\"", "depthwise", 3);
+  served("mb2ic24ih9oc24kh3ph1n\"served\"", "implicit_gemm", 3);
 }
 
 // No two-dimensional line may be served by the definition, in any direction or dtype.
