@@ -3,12 +3,12 @@
 
 namespace isobit::cpu {
 
-Algorithms::Algorithms() {
-  set_conv_algorithms(*this);
-  set_movement_algorithms(*this);
-  set_elementwise_algorithms(*this);
-  set_reduction_algorithms(*this);
-  set_pooling_algorithms(*this);
+void fill_algorithms(AlgorithmLists& lists) {
+  set_conv_algorithms(lists);
+  set_movement_algorithms(lists);
+  set_elementwise_algorithms(lists);
+  set_reduction_algorithms(lists);
+  set_pooling_algorithms(lists);
 }
 
 }  // namespace isobit::cpu

@@ -9,7 +9,7 @@
 
 namespace isobit::cpu {
 
-void set_conv_algorithms(Algorithms& lists) {
+void set_conv_algorithms(AlgorithmLists& lists) {
   lists.matmul.set({
       {"register_tiles", nullptr, kernels::matmul_register_tiles},
       {"reference", nullptr, reference::matmul},

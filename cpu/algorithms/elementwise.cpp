@@ -6,7 +6,7 @@
 
 namespace isobit::cpu {
 
-void set_elementwise_algorithms(Algorithms& lists) {
+void set_elementwise_algorithms(AlgorithmLists& lists) {
   lists.unary.set({
       {"simd", kernels::refuse_unary, kernels::unary},
       {"reference", nullptr, reference::unary},

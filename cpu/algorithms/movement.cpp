@@ -5,7 +5,7 @@
 
 namespace isobit::cpu {
 
-void set_movement_algorithms(Algorithms& lists) {
+void set_movement_algorithms(AlgorithmLists& lists) {
   lists.fill.set({
       {"simd", nullptr, kernels::fill},
       {"reference", nullptr, reference::fill},

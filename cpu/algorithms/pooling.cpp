@@ -5,7 +5,7 @@
 
 namespace isobit::cpu {
 
-void set_pooling_algorithms(Algorithms& lists) {
+void set_pooling_algorithms(AlgorithmLists& lists) {
   lists.max_pool.set({
       {"simd", kernels::refuse_max_pool, kernels::max_pool},
       {"reference", nullptr, reference::max_pool},

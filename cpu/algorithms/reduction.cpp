@@ -5,7 +5,7 @@
 
 namespace isobit::cpu {
 
-void set_reduction_algorithms(Algorithms& lists) {
+void set_reduction_algorithms(AlgorithmLists& lists) {
   lists.reduce_sum.set({
       {"simd", nullptr, kernels::reduce_sum},
       {"reference", nullptr, reference::reduce_sum},

@@ -6,7 +6,7 @@
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/tiles-inl.h"
-#include "cpu/kernels/typed.h"
+#include "core/typed.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {

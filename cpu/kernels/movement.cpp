@@ -5,7 +5,7 @@
 
 #include "core/numerics/casts.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/typed.h"
+#include "core/typed.h"
 #include "cpu/runtime/thread_pool.h"
 
 namespace isobit::cpu::kernels {

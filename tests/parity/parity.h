@@ -15,7 +15,7 @@
 
 #include "core/backend.h"
 #include "core/numerics/casts.h"
-#include "cpu/kernels/typed.h"
+#include "core/typed.h"
 #include "cpu/runtime/isa.h"
 
 namespace isobit::parity {
@@ -79,7 +79,7 @@ inline Array random_array(DType dtype, std::int64_t numel, Values values = Value
                           std::uint32_t seed = 1) {
   Array array(dtype, numel);
   std::mt19937_64 engine(seed * 7919u + static_cast<std::uint32_t>(numel));
-  cpu::with_dtype(dtype, [&](auto type) {
+  with_dtype(dtype, [&](auto type) {
     using T = decltype(type);
     T* to = array.as<T>();
     for (std::int64_t i = 0; i < numel; ++i) {
@@ -117,7 +117,7 @@ inline Array index_array(std::vector<std::int64_t> values) {
 inline testing::AssertionResult same_bits(const Array& expected, const Array& got) {
   if (!got.fences_stand()) return testing::AssertionFailure() << "wrote outside its output";
   testing::AssertionResult result = testing::AssertionSuccess();
-  cpu::with_dtype(expected.dtype(), [&](auto type) {
+  with_dtype(expected.dtype(), [&](auto type) {
     using T = decltype(type);
     const auto* a = expected.view().template as<T>();
     const auto* b = got.view().template as<T>();

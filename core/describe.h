@@ -6,7 +6,7 @@
 
 #include "core/backend.h"
 
-namespace isobit::cpu {
+namespace isobit {
 
 inline std::string describe(const ConstView& v) {
   return fmt::format("{}[{}]", name_of(v.dtype), v.numel);
@@ -80,4 +80,4 @@ std::string describe_all(const Args&... args) {
   return text;
 }
 
-}  // namespace isobit::cpu
+}  // namespace isobit

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace isobit::cpu {
+namespace isobit {
 
 /// Calls body(T{}) for the C++ type that dtype names.
 template <class Body>
@@ -29,4 +29,4 @@ void with_dtype(DType dtype, const Body& body) {
   }
 }
 
-}  // namespace isobit::cpu
+}  // namespace isobit

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/trace.h"
-#include "cpu/runtime/describe.h"
+#include "core/describe.h"
 
-namespace isobit::cpu {
+namespace isobit {
 
 template <class... Args>
 struct Algorithm {
@@ -122,4 +122,4 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
   std::atomic<const Entry*> forced_{nullptr};
 };
 
-}  // namespace isobit::cpu
+}  // namespace isobit

@@ -1,7 +1,7 @@
 // The errors of algorithm lists and the look-up by a kernel's name.
-#include "cpu/runtime/algorithm.h"
+#include "core/algorithm.h"
 
-namespace isobit::cpu {
+namespace isobit {
 
 void AlgorithmListBase::fail_unknown(std::string_view name) const {
   fail("algorithm", "{} has no algorithm '{}', there are: {}", kernel_, name, fmt::join(names(), ", "));
@@ -24,4 +24,4 @@ AlgorithmListBase& AlgorithmRegistry::find(std::string_view kernel) const {
   fail("algorithm", "there is no kernel '{}', expected one of: {}", kernel, fmt::join(known, ", "));
 }
 
-}  // namespace isobit::cpu
+}  // namespace isobit

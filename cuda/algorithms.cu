@@ -1,0 +1,47 @@
+// What can run the kernels of the seam on the CUDA device, in order of preference; see core/algorithm.h. There is no
+// plain twin of every kernel here: the definition is the CPU's reference/, and the parity tests hold all to it.
+#include "cuda/algorithms.h"
+
+#include "cuda/kernels/kernels.h"
+
+namespace isobit::gpu {
+
+void fill_algorithms(AlgorithmLists& lists) {
+  lists.fill.set({{"grid", nullptr, kernels::fill}});
+  lists.cast.set({{"grid", nullptr, kernels::cast}});
+  lists.strided_copy.set({{"grid", nullptr, kernels::strided_copy}});
+  lists.pad.set({{"grid", nullptr, kernels::pad}});
+  lists.pad_backward.set({{"grid", nullptr, kernels::pad_backward}});
+  lists.gather_rows.set({{"grid", nullptr, kernels::gather_rows}});
+  lists.scatter_add_rows.set({{"grid", nullptr, kernels::scatter_add_rows}});
+  lists.arange.set({{"grid", nullptr, kernels::arange}});
+  lists.one_hot.set({{"grid", nullptr, kernels::one_hot}});
+  lists.unary.set({{"grid", nullptr, kernels::unary}});
+  lists.binary.set({{"grid", nullptr, kernels::binary}});
+  lists.select.set({{"grid", nullptr, kernels::select}});
+  lists.reduce_sum.set({{"grid", nullptr, kernels::reduce_sum}});
+  lists.reduce_extreme.set({{"grid", nullptr, kernels::reduce_extreme}});
+  lists.matmul.set({{"grid", nullptr, kernels::matmul}});
+  lists.conv_forward.set({{"grid", nullptr, kernels::conv_forward}});
+  lists.conv_backward_input.set({{"grid", nullptr, kernels::conv_backward_input}});
+  lists.conv_backward_filter.set({{"grid", nullptr, kernels::conv_backward_filter}});
+  lists.max_pool.set({{"grid", nullptr, kernels::max_pool}});
+  lists.max_pool_backward.set({{"grid", nullptr, kernels::max_pool_backward}});
+  lists.max_pool_gather.set({{"grid", nullptr, kernels::max_pool_gather}});
+  lists.avg_pool.set({{"grid", nullptr, kernels::avg_pool}});
+  lists.avg_pool_backward.set({{"grid", nullptr, kernels::avg_pool_backward}});
+  lists.softmax.set({{"grid", nullptr, kernels::softmax}});
+  lists.log_softmax.set({{"grid", nullptr, kernels::log_softmax}});
+  lists.softmax_backward.set({{"grid", nullptr, kernels::softmax_backward}});
+  lists.log_softmax_backward.set({{"grid", nullptr, kernels::log_softmax_backward}});
+  lists.norm_statistics.set({{"grid", nullptr, kernels::norm_statistics}});
+  lists.norm_apply.set({{"grid", nullptr, kernels::norm_apply}});
+  lists.norm_backward.set({{"grid", nullptr, kernels::norm_backward}});
+  lists.norm_backward_affine.set({{"grid", nullptr, kernels::norm_backward_affine}});
+  lists.random_uniform.set({{"grid", nullptr, kernels::random_uniform}});
+  lists.random_normal.set({{"grid", nullptr, kernels::random_normal}});
+  lists.dropout.set({{"grid", nullptr, kernels::dropout}});
+  lists.optimizer_step.set({{"grid", nullptr, kernels::optimizer_step}});
+}
+
+}  // namespace isobit::gpu
