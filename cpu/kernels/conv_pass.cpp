@@ -25,7 +25,7 @@
 namespace isobit::cpu::gemm {
 namespace {
 
-const std::int64_t kTaskBytes = getenv("KT") ? atoi(getenv("KT")) << 10 : 384 << 10;
+constexpr std::int64_t kTaskBytes = 384 << 10;  ///< of slab and sums
 constexpr std::int64_t kChunkColumns = 256;
 constexpr std::int64_t kFilterBytes = 320 << 10;  ///< of the blocks that a tile goes through at a time
 constexpr std::int64_t kLeastPositions = 60;
