@@ -3,15 +3,11 @@
 #pragma once
 
 #include "core/numerics/elementary.h"
+#include "core/numerics/sqrt.h"
 
 namespace isobit::numerics::pointwise {
 
-HOST_DEVICE inline float sqrt(float v) {
-  return __builtin_sqrtf(v);
-}
-HOST_DEVICE inline double sqrt(double v) {
-  return __builtin_sqrt(v);
-}
+using numerics::sqrt;
 
 #include "core/numerics/pointwise-inl.h"
 

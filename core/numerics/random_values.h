@@ -9,24 +9,9 @@
 
 #include "core/numerics/elementary.h"
 #include "core/numerics/philox.h"
+#include "core/numerics/sqrt.h"
 
 namespace isobit::numerics {
-
-/// Correctly rounded; the instruction.
-HOST_DEVICE inline float sqrt(float v) {
-#if defined(__CUDA_ARCH__)
-  return ::__fsqrt_rn(v);
-#else
-  return __builtin_sqrtf(v);
-#endif
-}
-HOST_DEVICE inline double sqrt(double v) {
-#if defined(__CUDA_ARCH__)
-  return ::__dsqrt_rn(v);
-#else
-  return __builtin_sqrt(v);
-#endif
-}
 
 /// Two independent normal deviates from two uniform ones in [0, 1).
 template <typename T>

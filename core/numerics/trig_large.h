@@ -20,7 +20,7 @@ struct LargeAngle {
 HOST_DEVICE inline LargeAngle reduce_large_angle(double x) {
   // 64 zeros, then the bits of 2 / pi after the binary point.
   constexpr int kPadding = 64;
-  constexpr std::uint32_t kTwoOverPi[] = {
+  static constexpr std::uint32_t kTwoOverPi[] = {
       0x00000000u, 0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u,
       0x3c439041u, 0xfe5163abu, 0xdebbc561u, 0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu,
       0xfe1deb1cu, 0xb129a73eu, 0xe88235f5u, 0x2ebb4484u, 0xe99c7026u, 0xb45f7e41u, 0x3991d639u,
