@@ -21,10 +21,10 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.select.set({{"grid", nullptr, kernels::select}});
   lists.reduce_sum.set({{"grid", nullptr, kernels::reduce_sum}});
   lists.reduce_extreme.set({{"grid", nullptr, kernels::reduce_extreme}});
-  lists.matmul.set({{"grid", nullptr, kernels::matmul}});
-  lists.conv_forward.set({{"grid", nullptr, kernels::conv_forward}});
-  lists.conv_backward_input.set({{"grid", nullptr, kernels::conv_backward_input}});
-  lists.conv_backward_filter.set({{"grid", nullptr, kernels::conv_backward_filter}});
+  lists.matmul.set({{"direct", nullptr, kernels::matmul_direct}});
+  lists.conv_forward.set({{"direct", nullptr, kernels::conv_forward_direct}});
+  lists.conv_backward_input.set({{"direct", nullptr, kernels::conv_backward_input_direct}});
+  lists.conv_backward_filter.set({{"direct", nullptr, kernels::conv_backward_filter_direct}});
   lists.max_pool.set({{"grid", nullptr, kernels::max_pool}});
   lists.max_pool_backward.set({{"grid", nullptr, kernels::max_pool_backward}});
   lists.max_pool_gather.set({{"grid", nullptr, kernels::max_pool_gather}});

@@ -20,10 +20,10 @@ void binary(BinaryOp op, Scalar parameter, const StridedGeometry& g, ConstView a
 void select(const StridedGeometry& g, ConstView condition, ConstView a, ConstView b, View out);
 void reduce_sum(const ReduceGeometry& g, ConstView x, View out);
 void reduce_extreme(ReduceOp op, const ReduceGeometry& g, ConstView x, View out, View index);
-void matmul(const MatmulGeometry& g, ConstView a, ConstView b, View c);
-void conv_forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
-void conv_backward_input(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
-void conv_backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+void matmul_direct(const MatmulGeometry& g, ConstView a, ConstView b, View c);
+void conv_forward_direct(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
+void conv_backward_input_direct(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_filter_direct(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
 void max_pool(const PoolGeometry& g, ConstView x, View y, View index);
 void max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, View dx);
 void max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y);
