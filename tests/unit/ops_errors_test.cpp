@@ -36,10 +36,10 @@ TEST_F(OpErrors, Arithmetic) {
                                                 {"div", div},         {"eq", eq},   {"maximum", maximum},
                                                 {"minimum", minimum}, {"lt", lt},   {"ge", ge}};
   for (const auto& [name, op] : ops) {
-    expect_error([&] { op(f, d); }, {name, "f32", "f64", "one dtype"});
-    expect_error([&] { op(f, ones({3, 2})); }, {name, "[2,3]", "[3,2]", "do not broadcast"});
-    expect_error([&] { op(mask, mask); }, {name, "bool"});
-    expect_error([&] { op(f, Tensor()); }, {name, "undefined"});
+    expect_error([&, &op = op] { op(f, d); }, {name, "f32", "f64", "one dtype"});
+    expect_error([&, &op = op] { op(f, ones({3, 2})); }, {name, "[2,3]", "[3,2]", "do not broadcast"});
+    expect_error([&, &op = op] { op(mask, mask); }, {name, "bool"});
+    expect_error([&, &op = op] { op(f, Tensor()); }, {name, "undefined"});
   }
   expect_error([&] { add_scalar(i, 0.5); }, {"add_scalar", "0.5", "i64", "whole number"});
   expect_error([&] { mul_scalar(i, NAN); }, {"mul_scalar", "nan"});
@@ -52,8 +52,8 @@ TEST_F(OpErrors, Arithmetic) {
       {"relu", relu},    {"gelu", gelu},   {"silu", silu}, {"softplus", softplus}, {"reciprocal", reciprocal},
       {"is_nan", is_nan}};
   for (const auto& [name, op] : functions) {
-    expect_error([&] { op(i); }, {name, "i64", "floating"});
-    expect_error([&] { op(Tensor()); }, {name, "undefined"});
+    expect_error([&, &op = op] { op(i); }, {name, "i64", "floating"});
+    expect_error([&, &op = op] { op(Tensor()); }, {name, "undefined"});
   }
   expect_error([&] { leaky_relu(f, NAN); }, {"leaky_relu", "slope", "nan"});
   expect_error([&] { elu(f, INFINITY); }, {"elu", "alpha", "inf"});

@@ -71,8 +71,8 @@ TEST(Scratch, EmptyAndAbsurdSizes) {
   Scratch<float> none(0);
   EXPECT_EQ(none.size(), 0);
   EXPECT_EQ(none.begin(), none.end());
-  EXPECT_THROW(Scratch<float>(-1), Error);
-  EXPECT_THROW(Scratch<double>(std::numeric_limits<std::int64_t>::max()), Error);
+  EXPECT_THROW(Scratch<float>{-1}, Error);
+  EXPECT_THROW(Scratch<double>{std::numeric_limits<std::int64_t>::max()}, Error);
 }
 
 TEST(Scratch, EveryThreadHasItsOwn) {
