@@ -326,6 +326,7 @@ class FilterGradient {
         tile.b = panel.b + (begin - segment.begin) * panel.ldb;
         tile.ldb = panel.ldb;
         tile.shift = depthwise_ ? panel.column : 0;
+        tile.readable = panel.columns;
         for (std::int64_t i = 0; i < buffer_count; ++i) sources[i] = buffers[i] + at;
         if (begin > 0) tile.initial = work.buffers + at;
         if (to_dw) {

@@ -8,6 +8,7 @@
 #define ISOBIT_CPU_KERNELS_GEMM_TILE_INL_H_
 #endif
 
+#include <algorithm>
 #include <utility>
 
 #include "cpu/kernels/gemm_tile.h"
@@ -197,8 +198,9 @@ struct RegisterTile {
     load_rows<0>(tile.rows, rows);
     alignas(64) T totals[kRows * kVectors * kLanes];
     const bool whole = tile.columns >= kVectors * kLanes;
-    const hn::Mask<D> last =
-        hn::FirstN(D(), static_cast<std::size_t>(whole ? kLanes : tile.columns - (kVectors - 1) * kLanes));
+    const std::int64_t readable = tile.readable > 0 ? tile.readable : tile.columns;
+    const hn::Mask<D> last = hn::FirstN(
+        D(), static_cast<std::size_t>(std::min<std::int64_t>(kLanes, readable - (kVectors - 1) * kLanes)));
     const T* before = tile.initial;  // what the next block's sum is added to: this, or what lies in out
     bool add_to_out = tile.accumulate;
     if (add_to_out && !whole) {

@@ -35,7 +35,10 @@ bool is_long_run() {
 class Exact {
  public:
   Exact() { mpfr_inits2(240, x_, y_, t_, static_cast<mpfr_ptr>(nullptr)); }
-  ~Exact() { mpfr_clears(x_, y_, t_, static_cast<mpfr_ptr>(nullptr)); }
+  ~Exact() {
+    mpfr_clears(x_, y_, t_, static_cast<mpfr_ptr>(nullptr));
+    mpfr_free_cache();  // of this thread, which may end now
+  }
   Exact(const Exact&) = delete;
   Exact& operator=(const Exact&) = delete;
 

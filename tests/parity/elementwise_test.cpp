@@ -189,7 +189,7 @@ TEST(ElementwiseParity, LargeAndInPlace) {
     expect_parity("binary", {x}, [&](Backend& b, Outputs& out) {
       b.binary(BinaryOp::relu_grad, {}, dense(n), out[0].view(), y.view(), out[0].view());
     });
-    const StridedGeometry rows = geometry({301, 999}, {{999, 1}, {0, 1}, {0, 0}});
+    const StridedGeometry rows = geometry({300, 999}, {{999, 1}, {0, 1}, {0, 0}});
     expect_parity("binary", {Array(dtype, rows.numel())}, [&](Backend& b, Outputs& out) {
       b.binary(BinaryOp::add, {}, rows, x.view(), y.view(), out[0].view());
     });
