@@ -1,5 +1,6 @@
-// What can run the kernels of the seam on the CUDA device, in order of preference; see core/algorithm.h. There is no
-// plain twin of every kernel here: the definition is the CPU's reference/, and the parity tests hold all to it.
+// What can run the kernels of the seam on the CUDA device, in order of preference; see core/algorithm.h.
+// There is no plain twin of every kernel here: the definition is the CPU's reference/, and the parity tests
+// hold all to it.
 #include "cuda/algorithms.h"
 
 #include "cuda/kernels/kernels.h"
@@ -30,10 +31,16 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.max_pool_gather.set({{"grid", nullptr, kernels::max_pool_gather}});
   lists.avg_pool.set({{"grid", nullptr, kernels::avg_pool}});
   lists.avg_pool_backward.set({{"grid", nullptr, kernels::avg_pool_backward}});
-  lists.softmax.set({{"grid", nullptr, kernels::softmax}});
-  lists.log_softmax.set({{"grid", nullptr, kernels::log_softmax}});
-  lists.softmax_backward.set({{"grid", nullptr, kernels::softmax_backward}});
-  lists.log_softmax_backward.set({{"grid", nullptr, kernels::log_softmax_backward}});
+  lists.softmax.set({{"block_rows", kernels::refuse_softmax_block, kernels::softmax_block},
+                     {"grid", nullptr, kernels::softmax}});
+  lists.log_softmax.set({{"block_rows", kernels::refuse_softmax_block, kernels::log_softmax_block},
+                         {"grid", nullptr, kernels::log_softmax}});
+  lists.softmax_backward.set(
+      {{"block_rows", kernels::refuse_softmax_backward_block, kernels::softmax_backward_block},
+       {"grid", nullptr, kernels::softmax_backward}});
+  lists.log_softmax_backward.set(
+      {{"block_rows", kernels::refuse_softmax_backward_block, kernels::log_softmax_backward_block},
+       {"grid", nullptr, kernels::log_softmax_backward}});
   lists.norm_statistics.set({{"grid", nullptr, kernels::norm_statistics}});
   lists.norm_apply.set({{"grid", nullptr, kernels::norm_apply}});
   lists.norm_backward.set({{"grid", nullptr, kernels::norm_backward}});

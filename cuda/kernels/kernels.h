@@ -31,8 +31,14 @@ void avg_pool(const PoolGeometry& g, ConstView x, View y);
 void avg_pool_backward(const PoolGeometry& g, ConstView dy, View dx);
 void softmax(std::int64_t columns, ConstView x, View y);
 void log_softmax(std::int64_t columns, ConstView x, View y);
+void softmax_block(std::int64_t columns, ConstView x, View y);
+void log_softmax_block(std::int64_t columns, ConstView x, View y);
+const char* refuse_softmax_block(std::int64_t columns, ConstView x, View y);
 void softmax_backward(std::int64_t columns, ConstView dy, ConstView y, View dx);
 void log_softmax_backward(std::int64_t columns, ConstView dy, ConstView y, View dx);
+void softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
+void log_softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
+const char* refuse_softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
 void norm_statistics(const NormGeometry& g, ConstView x, View mean, View variance);
 void norm_apply(const NormGeometry& g, double eps, ConstView x, ConstView mean, ConstView variance,
                 ConstView gamma, ConstView beta, View y);
