@@ -20,7 +20,8 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.unary.set({{"grid", nullptr, kernels::unary}});
   lists.binary.set({{"grid", nullptr, kernels::binary}});
   lists.select.set({{"grid", nullptr, kernels::select}});
-  lists.reduce_sum.set({{"grid", nullptr, kernels::reduce_sum}});
+  lists.reduce_sum.set({{"shared", kernels::refuse_reduce_sum_shared, kernels::reduce_sum_shared},
+                        {"grid", nullptr, kernels::reduce_sum}});
   lists.reduce_extreme.set({{"grid", nullptr, kernels::reduce_extreme}});
   lists.matmul.set({{"direct", nullptr, kernels::matmul_direct}});
   lists.conv_forward.set({{"direct", nullptr, kernels::conv_forward_direct}});

@@ -19,6 +19,8 @@ void unary(UnaryOp op, Scalar a, ConstView x, View out);
 void binary(BinaryOp op, Scalar parameter, const StridedGeometry& g, ConstView a, ConstView b, View out);
 void select(const StridedGeometry& g, ConstView condition, ConstView a, ConstView b, View out);
 void reduce_sum(const ReduceGeometry& g, ConstView x, View out);
+void reduce_sum_shared(const ReduceGeometry& g, ConstView x, View out);
+const char* refuse_reduce_sum_shared(const ReduceGeometry& g, ConstView x, View out);
 void reduce_extreme(ReduceOp op, const ReduceGeometry& g, ConstView x, View out, View index);
 void matmul_direct(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 void conv_forward_direct(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);

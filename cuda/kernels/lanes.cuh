@@ -51,18 +51,26 @@ __device__ inline T join_lanes(T low, T high, std::int64_t columns, int lane, in
   return __shfl_sync(kFullWarp, low, 0, width);
 }
 
-/// The lanes sum of a row by its group; chain(acc, j) is the chain acc with term j added.
-template <class T, class Chain>
-__device__ inline T group_sum(std::int64_t columns, int lane, int width, const Chain& chain) {
-  T low = 0, high = 0;
+/// Lanes sums of a row by its group, in every lane; chain(acc, j) adds the terms j to the kSums chains acc.
+template <class T, int kSums, class Chain>
+__device__ inline void group_sums(std::int64_t columns, int lane, int width, T (&sum)[kSums],
+                                  const Chain& chain) {
+  T low[kSums] = {}, high[kSums] = {};
   std::int64_t j = lane;
 #pragma unroll 4
   for (; j + kWarp < columns; j += 2 * kWarp) {
-    low = chain(low, j);
-    high = chain(high, j + kWarp);
+    chain(low, j);
+    chain(high, j + kWarp);
   }
-  if (j < columns) low = chain(low, j);
-  return join_lanes(low, high, columns, lane, width);
+  if (j < columns) chain(low, j);
+  for (int s = 0; s < kSums; ++s) sum[s] = join_lanes(low[s], high[s], columns, lane, width);
+}
+/// One of them.
+template <class T, class Chain>
+__device__ inline T group_sum(std::int64_t columns, int lane, int width, const Chain& chain) {
+  T sum[1];
+  group_sums(columns, lane, width, sum, [&](T* acc, std::int64_t j) { acc[0] = chain(acc[0], j); });
+  return sum[0];
 }
 
 /// The greater; NaN wins. Which of two zeros wins is open.
@@ -88,18 +96,22 @@ __device__ inline T group_maximum(std::int64_t columns, int lane, int width, con
 
 inline constexpr int kRowTile = 1024;  // terms on their way to the chains, of two tiles in turn
 
-/// Shared memory of a block: terms, or the factors of products, of two tiles.
-template <class T, int kFactors>
+/// Shared memory of a block: the terms of kTerms sums, or the two factors of products, for two tiles.
+template <class T, int kTerms>
 struct RowStage {
-  T term[2][kFactors][kRowTile];
+  T term[2][kTerms][kRowTile];
 };
 
-/// The lanes sum of a row by a block, in every thread. make(j, out) writes the kFactors factors of term j:
-/// one: acc + a, two: fma(a, b, acc).
-template <class T, int kFactors, class Make>
-__device__ inline T block_sum(std::int64_t columns, RowStage<T, kFactors>& stage, const Make& make) {
+/// Lanes sums of a row by a block, in every thread. make(j, out) gives the terms j of the kSums sums, or, for
+/// kProducts, the two factors of the term of one: acc = fma(out[0], out[1], acc).
+template <bool kProducts, class T, int kSums, int kTerms, class Make>
+__device__ inline void block_row_sums(std::int64_t columns, RowStage<T, kTerms>& stage, T (&sum)[kSums],
+                                      const Make& make) {
+  static_assert(kTerms == (kProducts ? 2 : kSums) && (kSums == 1 || !kProducts));
   constexpr int kChains = static_cast<int>(numerics::kLanes);
+  static_assert(kSums * kChains <= kRowThreads);
   const int thread = static_cast<int>(threadIdx.x);
+  const int which = thread / kChains;  // the sum of which this thread owns a chain
   T chain = 0;
   int turn = 0;
   // One barrier a tile: who fills a tile again has passed the barrier of the other, after which nobody reads
@@ -107,40 +119,42 @@ __device__ inline T block_sum(std::int64_t columns, RowStage<T, kFactors>& stage
   for (std::int64_t first = 0; first < columns; first += kRowTile, turn ^= 1) {
     const int count = static_cast<int>(columns - first < kRowTile ? columns - first : kRowTile);
     for (int t = thread; t < count; t += kRowThreads) {
-      T factor[kFactors];
-      make(first + t, factor);
-      for (int f = 0; f < kFactors; ++f) stage.term[turn][f][t] = factor[f];
+      T term[kTerms];
+      make(first + t, term);
+      for (int f = 0; f < kTerms; ++f) stage.term[turn][f][t] = term[f];
     }
     __syncthreads();
-    if (thread < kChains) {
-      const T(&tile)[kFactors][kRowTile] = stage.term[turn];
+    if (which < kSums) {
+      const T* const tile = stage.term[turn][which];
 #pragma unroll 4
-      for (int t = thread; t < count; t += kChains) {
-        if constexpr (kFactors == 2) {
-          chain = numerics::fma(tile[0][t], tile[1][t], chain);
+      for (int t = thread % kChains; t < count; t += kChains) {
+        if constexpr (kProducts) {
+          chain = numerics::fma(tile[t], stage.term[turn][1][t], chain);
         } else {
-          chain = chain + tile[0][t];
+          chain = chain + tile[t];
         }
       }
     }
   }
   __syncthreads();
   T* const chains = stage.term[0][0];
-  if (thread < kChains) chains[thread] = chain;
+  if (which < kSums) chains[thread] = chain;
   __syncthreads();
   if (thread < kWarp) {
-    const T sum = join_lanes(chains[thread], chains[thread + kWarp], columns, thread, kWarp);
-    if (thread == 0) chains[kChains] = sum;
+    for (int s = 0; s < kSums; ++s) {
+      T* const of_sum = chains + s * kChains;
+      sum[s] = join_lanes(of_sum[thread], of_sum[thread + kWarp], columns, thread, kWarp);
+      if (thread == 0) chains[kSums * kChains + s] = sum[s];
+    }
   }
   __syncthreads();
-  const T sum = chains[kChains];
+  for (int s = 0; s < kSums; ++s) sum[s] = chains[kSums * kChains + s];
   __syncthreads();
-  return sum;
 }
 
 /// The maximum of a row by a block, in every thread.
-template <class T, int kFactors, class Value>
-__device__ inline T block_maximum(std::int64_t columns, RowStage<T, kFactors>& stage, const Value& value) {
+template <class T, int kTerms, class Value>
+__device__ inline T block_maximum(std::int64_t columns, RowStage<T, kTerms>& stage, const Value& value) {
   const int thread = static_cast<int>(threadIdx.x);
   T best = -numerics::infinity<T>();
 #pragma unroll 4

@@ -41,9 +41,10 @@ __global__ void __launch_bounds__(kRowThreads)
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const S* const from = x + row * columns;
     const V m = block_maximum<V, 1>(columns, stage, [&](std::int64_t j) { return widen(from[j]); });
-    V sum = block_sum<V, 1>(columns, stage,
-                            [&](std::int64_t j, V* out) { out[0] = numerics::exp(widen(from[j]) - m); });
-    if (log) sum = numerics::log(sum);
+    V sums[1];
+    block_row_sums<false>(columns, stage, sums,
+                          [&](std::int64_t j, V* out) { out[0] = numerics::exp(widen(from[j]) - m); });
+    const V sum = log ? numerics::log(sums[0]) : sums[0];
     for (std::int64_t j = threadIdx.x; j < columns; j += kRowThreads)
       y[row * columns + j] = forward_value<S>(log, from[j], m, sum);
   }
@@ -81,10 +82,12 @@ __global__ void __launch_bounds__(kRowThreads)
   SHARED(stage, Stage);
   for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     const S *const d = dy + row * columns, *const v = y + row * columns;
-    const V t = block_sum<V, 2>(columns, stage, [&](std::int64_t j, V* out) {
+    V sums[1];
+    block_row_sums<true>(columns, stage, sums, [&](std::int64_t j, V* out) {
       out[0] = widen(d[j]);
       out[1] = log ? V{1} : widen(v[j]);
     });
+    const V t = sums[0];
     for (std::int64_t j = threadIdx.x; j < columns; j += kRowThreads)
       dx[row * columns + j] = backward_value<S>(log, d[j], v[j], t);
   }
