@@ -20,7 +20,10 @@ int list_devices(bool json) {
       for (const DeviceProperty& property : info.properties) properties[property.name] = property.value;
       list.push_back({{"name", info.name}, {"properties", properties}});
     }
-    fmt::print("{}\n", nlohmann::ordered_json{{"devices", list}}.dump());
+    nlohmann::ordered_json missing = nlohmann::ordered_json::array();
+    for (const MissingDevice& device : missing_devices())
+      missing.push_back({{"name", device.name}, {"reason", device.reason}});
+    fmt::print("{}\n", nlohmann::ordered_json{{"devices", list}, {"missing", missing}}.dump());
     return 0;
   }
   for (const DeviceInfo& info : all) {
@@ -30,6 +33,8 @@ int list_devices(bool json) {
     for (const DeviceProperty& property : info.properties)
       fmt::print("  {:<{}}  {}\n", property.name, width, property.value);
   }
+  for (const MissingDevice& device : missing_devices())
+    fmt::print("not here: {}\n  {}\n", device.name, device.reason);
   return 0;
 }
 

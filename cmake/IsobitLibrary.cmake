@@ -1,13 +1,27 @@
 # One library of all floors; the folders say who may include whom (docs/architecture.md), scripts/check-layout checks it.
 file(GLOB_RECURSE core_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cpp)
+# The sources of a device: its folder's, or the objects that cuda/nvcc and cuda/host make of cuda/.
 set(device_sources)
 set(device_declarations "")
 set(device_calls "")
 foreach(device IN LISTS ISOBIT_DEVICES)
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${device}/*.cpp)
-  list(APPEND device_sources ${sources})
+  if(device STREQUAL cuda)
+    add_subdirectory(${PROJECT_SOURCE_DIR}/cuda/nvcc)
+    list(APPEND device_sources $<TARGET_OBJECTS:isobit_cuda>)
+  elseif(device STREQUAL simt)
+    add_subdirectory(${PROJECT_SOURCE_DIR}/cuda/host)
+    list(APPEND device_sources $<TARGET_OBJECTS:isobit_simt>)
+  else()
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${device}/*.cpp)
+    list(APPEND device_sources ${sources})
+  endif()
   string(APPEND device_declarations "namespace isobit::${device} { void register_device(); }\n")
   string(APPEND device_calls "  isobit::${device}::register_device();\n")
+endforeach()
+foreach(device cuda simt)
+  if(NOT device IN_LIST ISOBIT_DEVICES)
+    string(APPEND device_calls "  report_missing_device(\"${device}\", \"${ISOBIT_MISSING_${device}}\");\n")
+  endif()
 endforeach()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/builtin_devices.cpp.in ${CMAKE_CURRENT_BINARY_DIR}/builtin_devices.cpp @ONLY)
 
@@ -21,4 +35,7 @@ target_link_libraries(isobit
   PUBLIC fmt::fmt
   PRIVATE $<BUILD_INTERFACE:isobit_options> Threads::Threads hwy::hwy ZLIB::ZLIB PNG::PNG JPEG::JPEG OpenSSL::Crypto
           $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+if(ISOBIT_HAS_CUDA)
+  target_link_libraries(isobit PRIVATE CUDA::cudart)
+endif()
 set_target_properties(isobit PROPERTIES DEFINE_SYMBOL "" VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})

@@ -4,17 +4,20 @@
 # sum on its own, and nothing may reassociate. They stay private to the project: a user's own code is compiled as the user says.
 add_library(isobit_options INTERFACE)
 target_compile_features(isobit_options INTERFACE cxx_std_20)
-target_compile_options(isobit_options INTERFACE -ffp-contract=off -fno-fast-math -fno-strict-aliasing)
-target_compile_options(isobit_options INTERFACE -Wall -Wextra -Wpedantic -Wno-unused-parameter)
+# nvcc has flags of its own, in cuda/nvcc/CMakeLists.txt.
+target_compile_options(isobit_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off -fno-fast-math -fno-strict-aliasing>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wno-unused-parameter>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 takes "text" + std::string for an overlapping copy (GCC bug 105651, mended in 13).
-  target_compile_options(isobit_options INTERFACE -Wno-restrict)
+  target_compile_options(isobit_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
 if(ISOBIT_WERROR)
-  target_compile_options(isobit_options INTERFACE -Werror)
+  target_compile_options(isobit_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(ISOBIT_SANITIZE)
-  target_compile_options(isobit_options INTERFACE -fsanitize=${ISOBIT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(isobit_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${ISOBIT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all>)
   target_link_options(isobit_options INTERFACE -fsanitize=${ISOBIT_SANITIZE})
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(arm|armv[67].*)$")

@@ -89,6 +89,23 @@ struct OptimizerHyper {
   double correction1 = 1, correction2 = 1;
 };
 
+/// Which stream a thread's work goes to: one of the caller's (a cudaStream_t; null is CUDA's default stream),
+/// or the device's own.
+struct StreamChoice {
+  void* stream = nullptr;
+  bool own = true;
+};
+
+/// Measures a stretch of this thread's work on a device, by the device's own clock where it has one.
+class StretchTimer {
+ public:
+  virtual ~StretchTimer() = default;
+  virtual void start() = 0;
+  virtual void stop() = 0;
+  /// Waits for the end of the stretch.
+  virtual double seconds() = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -110,6 +127,21 @@ class Backend {
   virtual void upload(void* destination, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* source, std::int64_t bytes) = 0;
   virtual void copy(void* destination, const void* source, std::int64_t bytes) = 0;
+
+  // ---- streams; what stands here (core/device.cpp) is right for a device that computes in the caller's
+  // thread
+  /// The stream that this thread's work goes to (a cudaStream_t), null where there are none.
+  virtual void* stream();
+  /// Puts another in its place, for this thread; what comes is ordered after what was. Returns the former
+  /// choice. Throws Error where there are no streams.
+  virtual StreamChoice choose_stream(StreamChoice choice);
+  /// From here on this thread's work goes beside that of others, for one that prepares data: what it hands
+  /// over must be complete (upload).
+  virtual void work_aside();
+  /// Host memory that upload and download move without staging; null where plain memory is as good.
+  virtual void* allocate_host(std::int64_t bytes);
+  virtual void deallocate_host(void* data) noexcept;
+  virtual std::unique_ptr<StretchTimer> make_timer();
 
   /// The algorithms of a kernel ("conv_forward"), in order of preference; the first that does not refuse
   /// runs.
@@ -224,6 +256,8 @@ class Backend {
 
 /// Adds a device under backend->name(); throws Error when the name is taken or 255 devices exist.
 Device register_backend(std::unique_ptr<Backend> backend);
+/// Says why the devices "name", "name:0", ... are not there; for Device::parse's error and missing_devices().
+void report_missing_device(std::string name, std::string reason);
 /// The backend behind a device handle.
 Backend& backend(Device device);
 

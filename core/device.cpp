@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 
 #include "core/backend.h"
@@ -20,7 +21,8 @@ struct Registry {
   // Entries are only ever added, and read without a lock: the count is published after the entry.
   std::array<Backend*, 255> backends{};
   std::atomic<int> count{0};
-  std::mutex mutex;
+  std::mutex mutex;  // of additions, and of missing
+  std::vector<MissingDevice> missing;
   ~Registry() = delete;  // lives for ever: tensors with static storage duration may outlive main
 };
 
@@ -61,6 +63,56 @@ Device register_backend(std::unique_ptr<Backend> added) {
   return Device::from_id(count);
 }
 
+namespace {
+
+// For devices that are done when a call returns, or when they are synchronised.
+class HostTimer final : public StretchTimer {
+ public:
+  explicit HostTimer(Backend& backend) : backend_(backend) {}
+  void start() override {
+    backend_.synchronize();
+    begin_ = std::chrono::steady_clock::now();
+  }
+  void stop() override {
+    backend_.synchronize();
+    end_ = std::chrono::steady_clock::now();
+  }
+  double seconds() override { return std::chrono::duration<double>(end_ - begin_).count(); }
+
+ private:
+  Backend& backend_;
+  std::chrono::steady_clock::time_point begin_, end_;
+};
+
+}  // namespace
+
+void* Backend::stream() {
+  return nullptr;
+}
+StreamChoice Backend::choose_stream(StreamChoice) {
+  fail("stream", "{} has no streams", name());
+}
+void Backend::work_aside() {}
+void* Backend::allocate_host(std::int64_t) {
+  return nullptr;
+}
+void Backend::deallocate_host(void*) noexcept {}
+std::unique_ptr<StretchTimer> Backend::make_timer() {
+  return std::make_unique<HostTimer>(*this);
+}
+
+void report_missing_device(std::string name, std::string reason) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  r.missing.push_back({std::move(name), std::move(reason)});
+}
+
+std::vector<MissingDevice> missing_devices() {
+  Registry& r = filled_registry();
+  const std::lock_guard lock(r.mutex);
+  return r.missing;
+}
+
 Backend& backend(Device device) {
   static Registry& r = filled_registry();
   const int id = device.id();
@@ -75,6 +127,10 @@ Device Device::parse(std::string_view name) {
     const std::string known = r.backends[i]->name();
     if (known == name || known == std::string(name) + ":0") return from_id(i);
   }
+  for (const MissingDevice& missing : missing_devices())
+    if (name == missing.name || name.starts_with(missing.name + ":") ||
+        missing.name == std::string(name) + ":0")
+      fail("device", "there is no device \"{}\": {}; devices: {}", name, missing.reason, all_names());
   fail("device", "there is no device \"{}\"; devices: {}", name, all_names());
 }
 

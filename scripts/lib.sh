@@ -84,7 +84,7 @@ configure_build() {
   shift
   local -a arguments=("$@")
   if has ccache; then
-    arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
     export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root}
   fi
   if has ld.lld; then

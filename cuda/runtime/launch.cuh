@@ -33,9 +33,9 @@ namespace detail {
 /// True when there is something to launch. Throws Error on a grid beyond 2^31 - 1 x 65535 x 65535 or a block
 /// that is not a multiple of 32 threads up to 1024.
 bool check_launch(const Grid& grid, int threads, std::size_t shared_bytes);
-/// After a launch: its error, and under ISOBIT_SYNC=1 that of its execution, with the kernel's name.
-void check_launched(const char* kernel);
-/// Allows a kernel more than 48 KiB of dynamic shared memory.
+/// After a launch: its error, and under ISOBIT_SYNC=1 that of its execution.
+void check_launched();
+/// Allows a kernel more than 48 KiB of dynamic shared memory; throws Error where the device has less.
 void allow_shared(const void* kernel, std::size_t bytes);
 }  // namespace detail
 
@@ -56,7 +56,7 @@ void launch(void (*kernel)(Params...), const Grid& grid, int threads, std::size_
   emulator::launch(kernel, blocks, dim3(static_cast<unsigned>(threads)), shared_bytes, current_stream(),
                    static_cast<Params>(arguments)...);
 #endif
-  detail::check_launched(__PRETTY_FUNCTION__);
+  detail::check_launched();
 }
 
 }  // namespace isobit::gpu

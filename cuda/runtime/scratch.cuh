@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "cuda/runtime/platform.cuh"
+
 namespace isobit::gpu {
 
 /// Uninitialised, 256-byte aligned device memory; given back to the pool, in stream order, when it goes out
@@ -21,6 +23,7 @@ class Scratch {
  private:
   void* data_ = nullptr;
   std::int64_t bytes_ = 0;
+  cudaStream_t stream_ = nullptr;
 };
 
 /// Copies host bytes to device memory in the stream's order (small tables: the bytes may be changed when this

@@ -48,6 +48,12 @@ struct DeviceInfo {
 };
 /// All registered devices, the CPU first.
 std::vector<DeviceInfo> devices();
+/// A device that could be here and is not: "cuda" of a build without CUDA or on a machine without a driver, "cuda:1"
+/// of an architecture that this build has no code for.
+struct MissingDevice {
+  std::string name, reason;
+};
+std::vector<MissingDevice> missing_devices();
 
 /// Of a device's caching pool, in bytes (a request is counted at its rounded size).
 struct MemoryStats {

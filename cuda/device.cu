@@ -1,0 +1,174 @@
+// The CUDA devices behind the seam; in the simt build of the same sources, the one emulated device.
+#include "cuda/device.h"
+
+#include <isobit/error.h>
+
+#include "core/listed_backend.h"
+#include "cuda/algorithms.h"
+#include "cuda/runtime/context.cuh"
+#include "cuda/runtime/guard.cuh"
+#include "cuda/runtime/properties.cuh"
+
+namespace isobit::gpu {
+namespace {
+
+class EventTimer final : public StretchTimer {
+ public:
+  explicit EventTimer(int device) : device_(device), start_(make(device)), stop_(make(device)) {}
+  void start() override {
+    const Guard guard(device_, "timer");
+    start_.record(current_stream());
+  }
+  void stop() override {
+    const Guard guard(device_, "timer");
+    stop_.record(current_stream());
+  }
+  double seconds() override {
+    const Guard guard(device_, "timer");
+    stop_.synchronize();
+    return stop_.milliseconds_since(start_) / 1e3;
+  }
+
+ private:
+  static Event make(int device) {
+    const Guard guard(device, "timer");
+    return Event(true);
+  }
+
+  int device_;
+  Event start_, stop_;
+};
+
+class CudaBackend final : public ListedBackend<Guard> {
+ public:
+  explicit CudaBackend(int device) : device_(device) { fill_algorithms(lists()); }
+
+  std::string name() const override { return device_name(device_); }
+  std::vector<DeviceProperty> properties() const override { return gpu::properties(device_); }
+  bool host_accessible() const override { return false; }
+
+  void* allocate(std::int64_t bytes) override {
+    if (bytes == 0) return nullptr;
+    const Guard guard(device_, nullptr);
+    return current_context().pool().allocate(bytes, current_stream());
+  }
+  void deallocate(void* data, std::int64_t bytes) noexcept override {
+    if (data == nullptr) return;
+    try {
+      const Guard guard(device_, nullptr);
+      current_context().pool().deallocate(data, bytes, current_stream());
+    } catch (const Error&) {  // the device is lost, and the memory with it
+    }
+  }
+  MemoryStats memory_stats() const override {
+    const Context* context = existing_context(device_);
+    if (context == nullptr) return {};
+    const Guard guard(device_, nullptr);
+    return current_context().pool().stats();
+  }
+  void reset_peak_memory() override {
+    if (Context* context = existing_context(device_)) context->pool().reset_peak();
+  }
+  void empty_cache() override {
+    if (existing_context(device_) == nullptr) return;
+    const Guard guard(device_, nullptr);
+    current_context().pool().empty_cache(current_stream());
+  }
+  void synchronize() override {
+    const Guard guard(device_, nullptr);
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    forget_launches(device_);
+  }
+
+  void upload(void* destination, const void* host, std::int64_t bytes) override {
+    transfer(destination, host, bytes, cudaMemcpyHostToDevice, "upload");
+    wait();
+  }
+  void download(void* host, const void* source, std::int64_t bytes) override {
+    transfer(host, source, bytes, cudaMemcpyDeviceToHost, "download");
+    wait();
+  }
+  void copy(void* destination, const void* source, std::int64_t bytes) override {
+    transfer(destination, source, bytes, cudaMemcpyDeviceToDevice, "copy");
+  }
+
+  void* stream() override {
+    const Guard guard(device_, nullptr);
+    return current_stream();
+  }
+  StreamChoice choose_stream(StreamChoice choice) override {
+    const Guard guard(device_, nullptr);
+    return gpu::choose_stream(choice);
+  }
+  void work_aside() override {
+    const Guard guard(device_, nullptr);
+    gpu::choose_stream({current_context().copy_stream(), false});
+  }
+  void* allocate_host(std::int64_t bytes) override {
+    const Guard guard(device_, nullptr);
+    void* data = nullptr;
+    if (bytes > 0)
+      check(cudaHostAlloc(&data, static_cast<std::size_t>(bytes), cudaHostAllocPortable), "cudaHostAlloc");
+    return data;
+  }
+  void deallocate_host(void* data) noexcept override {
+    if (data != nullptr && cudaFreeHost(data) != cudaSuccess) cudaGetLastError();
+  }
+  std::unique_ptr<StretchTimer> make_timer() override { return std::make_unique<EventTimer>(device_); }
+
+ protected:
+  Guard enter(const char* kernel) const override { return Guard(device_, kernel); }
+
+ private:
+  void transfer(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind, const char* name) {
+    if (bytes == 0) return;
+    const Guard guard(device_, name);
+    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, current_stream()),
+          "cudaMemcpyAsync");
+  }
+  void wait() {
+    const Guard guard(device_, "download");
+    check(cudaStreamSynchronize(current_stream()), "cudaStreamSynchronize");
+    forget_launches(device_);
+  }
+
+  int device_;
+};
+
+}  // namespace
+
+void register_device() {
+#ifdef ISOBIT_SIMT_FMA
+  if (!__builtin_cpu_supports("fma")) {
+    report_missing_device("simt",
+                          "its kernels were built for the fma instruction, which this processor lacks; build "
+                          "with -DISOBIT_SIMT_FMA=OFF");
+    return;
+  }
+#endif
+  int count = 0, driver = 0, runtime = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess) cudaGetLastError();
+  if (cudaDriverGetVersion(&driver) != cudaSuccess) cudaGetLastError();
+  if (cudaRuntimeGetVersion(&runtime) != cudaSuccess) cudaGetLastError();
+  if (std::string reason = why_no_devices(status, count, driver, runtime); !reason.empty()) {
+    report_missing_device(kEmulated ? "simt" : "cuda", reason);
+    return;
+  }
+  for (int device = 0; device < count; ++device) {
+#ifdef ISOBIT_CUDA_ARCHITECTURES
+    int major = 0, minor = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+          "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device),
+          "cudaDeviceGetAttribute");
+    if (std::string reason = why_not_built(ISOBIT_CUDA_ARCHITECTURES, major, minor); !reason.empty()) {
+      report_missing_device(device_name(device), reason);
+      continue;
+    }
+#endif
+    register_backend(std::make_unique<CudaBackend>(device));
+  }
+}
+
+}  // namespace isobit::gpu
