@@ -48,8 +48,8 @@ struct DeviceInfo {
 };
 /// All registered devices, the CPU first.
 std::vector<DeviceInfo> devices();
-/// A device that could be here and is not: "cuda" of a build without CUDA or on a machine without a driver, "cuda:1"
-/// of an architecture that this build has no code for.
+/// A device that could be here and is not: "cuda" of a build without CUDA or on a machine without a driver,
+/// "cuda:1" of an architecture that this build has no code for.
 struct MissingDevice {
   std::string name, reason;
 };
