@@ -10,8 +10,13 @@
 //   }
 //   launch(tile<64, 64>, grid, 256, 0, params);     cuda/runtime/launch.cuh
 #pragma once
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <type_traits>
+#include <vector>
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
@@ -30,3 +35,10 @@
 #include "core/typed.h"
 #include "cuda/runtime/launch.cuh"
 #include "cuda/runtime/scratch.cuh"
+
+#ifdef ISOBIT_SIMT_FMA
+// Kernels use the fma instruction. What stands above, the inline functions of the standard library among it,
+// is shared with the rest of the program and stays plain (cuda/host/CMakeLists.txt); so headers of others
+// come before this one.
+#pragma GCC target("fma")
+#endif

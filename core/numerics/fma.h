@@ -33,7 +33,7 @@ HOST_DEVICE inline float fma_software(float a, float b, float c) {
 HOST_DEVICE inline float fma(float a, float b, float c) {
 #if defined(__CUDA_ARCH__)
   return ::__fmaf_rn(a, b, c);
-#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(ISOBIT_SIMT_FMA)
   return __builtin_fmaf(a, b, c);
 #else
   return fma_software(a, b, c);
@@ -43,7 +43,7 @@ HOST_DEVICE inline float fma(float a, float b, float c) {
 HOST_DEVICE inline double fma(double a, double b, double c) {
 #if defined(__CUDA_ARCH__)
   return ::__fma_rn(a, b, c);
-#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(ISOBIT_SIMT_FMA)
   return __builtin_fma(a, b, c);
 #else
   return std::fma(a, b, c);

@@ -21,7 +21,7 @@ void throw_if_lost(int device);
 void remember_launch(int device, const char* kernel);
 /// All that was launched on the device is known to be done, and well.
 void forget_launches(int device);
-/// Makes a device usable again whose error was made on purpose (cuda/simt/ can clear its own); for tests.
+/// The device is usable again: it was reset.
 void forget_lost(int device);
 
 }  // namespace isobit::gpu

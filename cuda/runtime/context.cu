@@ -17,6 +17,12 @@ Context* existing_context(int device) noexcept {
   return device >= 0 && device < kMaxDevices ? contexts[device].load(std::memory_order_acquire) : nullptr;
 }
 
+void forget_device(int device) {
+  // The context's stream and pool went with the reset: there is nothing left to destroy.
+  if (device >= 0 && device < kMaxDevices) contexts[device].store(nullptr, std::memory_order_release);
+  forget_lost(device);
+}
+
 Context& current_context() {
   int device = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");

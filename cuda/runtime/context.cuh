@@ -25,5 +25,8 @@ class Context {
 Context& current_context();
 /// The same if it was made already, else null; never throws.
 Context* existing_context(int device) noexcept;
+/// After emulator::reset() or cudaDeviceReset(): the device starts anew, without the error that lost it. What
+/// was allocated must not be used again.
+void forget_device(int device);
 
 }  // namespace isobit::gpu
