@@ -82,8 +82,14 @@ void Runner::collective(Request& request) {
   wait();
 }
 
-void Runner::die(FaultKind kind, const std::string& text, Place place) {
-  device_fault(kind, fmt::format("{}: {} ({}:{})", where(), text, place.file, place.line));
+void Runner::die(FaultKind kind, std::string text, Place place) {
+  {
+    const std::string at = place.line != 0 ? fmt::format(" ({}:{})", place.file, place.line) : "";
+    device_fault(kind, fmt::format("{}: {}{}", where(), text, at));
+  }
+  // This stack is left for good: nothing on it may own memory.
+  text.clear();
+  text.shrink_to_fit();
   launch_->dead = true;
   leave_for_main();
   __builtin_unreachable();

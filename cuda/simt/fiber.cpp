@@ -1,51 +1,15 @@
 #include "cuda/simt/fiber.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <new>
 
+#include "cuda/simt/sanitizers.h"
+
 #if !defined(__x86_64__) && !defined(__aarch64__)
 #include <ucontext.h>
 #endif
-
-#if defined(__SANITIZE_ADDRESS__)
-static constexpr bool kAsan = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-static constexpr bool kAsan = true;
-#else
-static constexpr bool kAsan = false;
-#endif
-#else
-static constexpr bool kAsan = false;
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-static constexpr bool kTsan = true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-static constexpr bool kTsan = true;
-#else
-static constexpr bool kTsan = false;
-#endif
-#else
-static constexpr bool kTsan = false;
-#endif
-
-// Weak: present only in a build with the sanitizer.
-extern "C" {
-void __sanitizer_start_switch_fiber(void** fake_stack, const void* bottom, std::size_t bytes)
-    __attribute__((weak));
-void __sanitizer_finish_switch_fiber(void* fake_stack, const void** bottom, std::size_t* bytes)
-    __attribute__((weak));
-void __asan_unpoison_memory_region(const volatile void* address, std::size_t bytes) __attribute__((weak));
-void* __tsan_get_current_fiber() __attribute__((weak));
-void* __tsan_create_fiber(unsigned flags) __attribute__((weak));
-void __tsan_destroy_fiber(void* fiber) __attribute__((weak));
-void __tsan_switch_to_fiber(void* fiber, unsigned flags) __attribute__((weak));
-}
 
 #if defined(__x86_64__)
 extern "C" void isobit_emulator_switch(void** from, void* to) __attribute__((visibility("hidden")));
@@ -116,7 +80,7 @@ namespace isobit::emulator {
 namespace {
 
 // The context that is being left: the sanitizer tells its stack's bounds only on arrival in the next.
-thread_local Context* leaving = nullptr;
+[[maybe_unused]] thread_local Context* leaving = nullptr;
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
 ucontext_t& fallback_of(void*& slot) {
@@ -128,7 +92,9 @@ ucontext_t& fallback_of(void*& slot) {
 }  // namespace
 
 Context::~Context() {
-  if (kTsan && owns_tsan_fiber_) __tsan_destroy_fiber(tsan_fiber_);
+  if constexpr (kTsan) {
+    if (owns_tsan_fiber_) __tsan_destroy_fiber(tsan_fiber_);
+  }
 #if !defined(__x86_64__) && !defined(__aarch64__)
   delete static_cast<ucontext_t*>(fallback_);
 #endif
@@ -138,8 +104,8 @@ void Context::prepare(void* stack, std::size_t bytes, std::size_t skip, void (*e
   stack_ = stack;
   stack_bytes_ = bytes;
   fake_stack_ = nullptr;
-  if (kAsan) __asan_unpoison_memory_region(stack, bytes);
-  if (kTsan) {
+  unpoison(stack, bytes);
+  if constexpr (kTsan) {
     if (owns_tsan_fiber_) __tsan_destroy_fiber(tsan_fiber_);
     tsan_fiber_ = __tsan_create_fiber(0);
     owns_tsan_fiber_ = true;
@@ -167,11 +133,11 @@ void Context::prepare(void* stack, std::size_t bytes, std::size_t skip, void (*e
 }
 
 void Context::switch_to(Context& next) {
-  if (kTsan) {
+  if constexpr (kTsan) {
     if (tsan_fiber_ == nullptr) tsan_fiber_ = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(next.tsan_fiber_, 0);
   }
-  if (kAsan) {
+  if constexpr (kAsan) {
     leaving = this;
     __sanitizer_start_switch_fiber(&fake_stack_, next.stack_, next.stack_bytes_);
   }
@@ -180,14 +146,14 @@ void Context::switch_to(Context& next) {
 #else
   swapcontext(&fallback_of(fallback_), &fallback_of(next.fallback_));
 #endif
-  if (kAsan) {
+  if constexpr (kAsan) {
     __sanitizer_finish_switch_fiber(fake_stack_, const_cast<const void**>(&leaving->stack_),
                                     &leaving->stack_bytes_);
   }
 }
 
 void Context::entered() {
-  if (kAsan) {
+  if constexpr (kAsan) {
     __sanitizer_finish_switch_fiber(nullptr, const_cast<const void**>(&leaving->stack_),
                                     &leaving->stack_bytes_);
   }
@@ -205,9 +171,8 @@ Stacks::~Stacks() {
 }
 
 void* Stacks::at(std::size_t i) {
-  static const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  for (; guarded_ <= i; ++guarded_) mprotect(base_ + guarded_ * kBytes, page, PROT_NONE);
-  return base_ + i * kBytes + page;
+  for (; guarded_ <= i; ++guarded_) mprotect(base_ + guarded_ * kBytes, kGuard, PROT_NONE);
+  return base_ + i * kBytes + kGuard;
 }
 
 }  // namespace isobit::emulator

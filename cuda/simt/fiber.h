@@ -4,6 +4,8 @@
 #pragma once
 #include <cstddef>
 
+// Hidden, so that its own calls are inlined in a shared library too.
+#pragma GCC visibility push(hidden)
 namespace isobit::emulator {
 
 class Context {
@@ -29,19 +31,22 @@ class Context {
   void* fake_stack_ = nullptr;
   void* tsan_fiber_ = nullptr;
   bool owns_tsan_fiber_ = false;
-  void* fallback_ = nullptr;
+  [[maybe_unused]] void* fallback_ = nullptr;
 };
 
-/// Address space for `count` stacks with a guard page below each; touched pages only cost memory.
+/// Address space for `count` stacks with inaccessible pages below each; only touched pages cost memory.
 class Stacks {
  public:
-  static constexpr std::size_t kBytes = 256 << 10;
+  static constexpr std::size_t kBytes = 512 << 10;
+  static constexpr std::size_t kGuard = 128 << 10;  // wide, because a big array may reach over a page
   explicit Stacks(std::size_t count);
   ~Stacks();
   Stacks(const Stacks&) = delete;
   Stacks& operator=(const Stacks&) = delete;
   /// The lowest byte of stack `i`, whose guard page is set on first use.
   void* at(std::size_t i);
+  /// How much of it can be used.
+  std::size_t usable() const { return kBytes - kGuard; }
   const void* base() const { return base_; }
   std::size_t bytes() const { return count_ * kBytes; }
 
@@ -52,3 +57,4 @@ class Stacks {
 };
 
 }  // namespace isobit::emulator
+#pragma GCC visibility pop

@@ -9,11 +9,8 @@
 #include <new>
 
 #include "cuda/simt/emulator.h"
-
-extern "C" {
-void __asan_poison_memory_region(const volatile void* address, std::size_t bytes) __attribute__((weak));
-void __asan_unpoison_memory_region(const volatile void* address, std::size_t bytes) __attribute__((weak));
-}
+#include "cuda/simt/sanitizers.h"
+#include "cuda/simt/signals.h"
 
 namespace isobit::emulator {
 namespace {
@@ -39,6 +36,7 @@ DeviceMemory& DeviceMemory::instance() {
 DeviceMemory::DeviceMemory() : page_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))) {}
 
 void DeviceMemory::reserve() {
+  catch_bad_accesses();
   for (range_ = std::size_t{1} << 40; range_ >= std::size_t{1} << 32; range_ /= 4) {
     void* const memory = mmap(nullptr, range_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) continue;
@@ -100,10 +98,8 @@ void* DeviceMemory::allocate(std::size_t bytes, bool pooled) {
   std::memset(pointer(pages), kFence, a.data - pages);
   std::memset(pointer(a.data), 0xff, bytes);  // NaN in every floating type
   std::memset(pointer(a.data + bytes), kFence, room - bytes);
-  if (__asan_poison_memory_region != nullptr) {
-    __asan_poison_memory_region(pointer(pages), a.data - pages);
-    __asan_poison_memory_region(pointer(a.data + bytes), room - bytes);
-  }
+  poison(pointer(pages), a.data - pages);
+  poison(pointer(a.data + bytes), room - bytes);
   if (hidden_) mprotect(pointer(pages), page_bytes, PROT_NONE);
   used_ += room;
   if (pooled) {
@@ -118,7 +114,7 @@ void* DeviceMemory::allocate(std::size_t bytes, bool pooled) {
 }
 
 bool DeviceMemory::whole(const Allocation& a) const {
-  if (__asan_poison_memory_region != nullptr) return true;  // poison has been reported already
+  if (kAsan) return true;  // poison has been reported already
   const auto is_fence = [](std::uintptr_t from, std::size_t bytes) {
     const auto* p = static_cast<const unsigned char*>(pointer(from));
     return bytes == 0 || (p[0] == kFence && std::memcmp(p, p + 1, bytes - 1) == 0);
@@ -143,8 +139,7 @@ bool DeviceMemory::release(const void* data, std::string& why) {
       why = fmt::format("a fence around allocation {} of {} bytes was written to", a->number, a->bytes);
     }
   }
-  if (__asan_unpoison_memory_region != nullptr)
-    __asan_unpoison_memory_region(pointer(a->pages), a->page_bytes);
+  unpoison(pointer(a->pages), a->page_bytes);
   madvise(pointer(a->pages), a->page_bytes, MADV_DONTNEED);
   mprotect(pointer(a->pages), a->page_bytes, PROT_NONE);
   a->live = false;
@@ -225,14 +220,12 @@ void DeviceMemory::trim(std::size_t keep) {
 void DeviceMemory::forget_all() {
   for (auto& [pages, a] : allocations_) {
     if (!a.live) continue;
-    if (__asan_unpoison_memory_region != nullptr)
-      __asan_unpoison_memory_region(pointer(a.pages), a.page_bytes);
+    unpoison(pointer(a.pages), a.page_bytes);
     madvise(pointer(a.pages), a.page_bytes, MADV_DONTNEED);
     mprotect(pointer(a.pages), a.page_bytes, PROT_NONE);
   }
   allocations_.clear();
   freed_ = used_ = pool_used_ = pool_used_high_ = pool_cached_ = pool_reserved_high_ = 0;
-  hidden_ = false;
 }
 
 void DeviceMemory::set_access(bool accessible) {

@@ -5,6 +5,7 @@
 #include "core/numerics/fp_mode.h"
 #include "cuda/simt/device_state.h"
 #include "cuda/simt/index.h"
+#include "cuda/simt/signals.h"
 
 namespace isobit::emulator {
 
@@ -68,6 +69,7 @@ void Runner::prepare_launch(Launch& launch) {
 
 void Runner::run(Launch& launch) {
   const numerics::FpMode exact;
+  use_signal_stack();
   Runner* const outer = active;
   active = this;
   prepare_launch(launch);
@@ -138,9 +140,15 @@ void Runner::abandon() {
   launch_->dead = true;
   free_.clear();
   for (auto& fiber : fibers_) {
-    fiber->context.prepare(fiber->stack, Stacks::kBytes - 65536 / 16, 0, fiber_entry);
+    prepare_fiber(*fiber);
     free_.push_back(fiber.get());
   }
+}
+
+void Runner::prepare_fiber(Fiber& fiber) {
+  // Stacks that all began at the same place of a page would fight for the same lines of the cache.
+  const std::size_t skip = static_cast<std::size_t>(fiber.index) * 7 % 256 * 64;
+  fiber.context.prepare(fiber.stack, stacks_->usable(), skip, fiber_entry);
 }
 
 void Runner::fiber_entry() {
@@ -194,7 +202,7 @@ Fiber* Runner::free_fiber() {
     fiber->stack = stacks_->at(fibers_.size());
     fibers_.push_back(std::move(fiber));
     Fiber& made = *fibers_.back();
-    made.context.prepare(made.stack, Stacks::kBytes - 65536 / 16, 0, fiber_entry);
+    prepare_fiber(made);
     free_.push_back(&made);
   }
   starting_ = free_.back();

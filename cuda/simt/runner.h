@@ -18,6 +18,8 @@
 #include "cuda/simt/shared_arena.h"
 #include "cuda/simt/vector_types.h"
 
+// Hidden, so that its own calls are inlined in a shared library too.
+#pragma GCC visibility push(hidden)
 namespace isobit::emulator {
 
 inline constexpr int kMaxThreads = 1024;
@@ -108,7 +110,7 @@ class Runner {
   void async_wait(int groups);
 
   /// Reports a fault of the running thread, gives the block up and never returns.
-  [[noreturn]] void die(FaultKind kind, const std::string& text, Place place);
+  [[noreturn]] void die(FaultKind kind, std::string text, Place place);
 
   const Launch& launch() const { return *launch_; }
   const Thread* thread() const { return current_; }
@@ -123,6 +125,7 @@ class Runner {
   void prepare_launch(Launch& launch);
   void run_block(uint3 block);
   void abandon();
+  void prepare_fiber(Fiber& fiber);
   void start(Thread& thread, Fiber& fiber);
   void finish(Thread& thread);
   Fiber* pick();
@@ -166,3 +169,4 @@ class Runner {
 };
 
 }  // namespace isobit::emulator
+#pragma GCC visibility pop

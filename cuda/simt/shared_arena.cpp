@@ -5,10 +5,7 @@
 #include <cstring>
 #include <new>
 
-extern "C" {
-void __asan_poison_memory_region(const volatile void* address, std::size_t bytes) __attribute__((weak));
-void __asan_unpoison_memory_region(const volatile void* address, std::size_t bytes) __attribute__((weak));
-}
+#include "cuda/simt/sanitizers.h"
 
 namespace isobit::emulator {
 namespace {
@@ -25,17 +22,17 @@ SharedArena::SharedArena() {
 }
 
 SharedArena::~SharedArena() {
-  if (__asan_unpoison_memory_region != nullptr) __asan_unpoison_memory_region(memory_, kBytes);
+  unpoison(memory_, kBytes);
   munmap(memory_, kBytes);
 }
 
 void SharedArena::reset(std::size_t dynamic_bytes) {
-  if (__asan_unpoison_memory_region != nullptr) __asan_unpoison_memory_region(memory_, end_);
+  unpoison(memory_, end_);
   variables_.clear();
   used_ = 0;
   end_ = kFence;
   std::memset(memory_, kFenceByte, kFence);
-  if (__asan_poison_memory_region != nullptr) __asan_poison_memory_region(memory_, kFence);
+  poison(memory_, kFence);
   make(nullptr, dynamic_bytes);
 }
 
@@ -51,14 +48,12 @@ void* SharedArena::make(const SharedTag* tag, std::size_t bytes) {
   std::memset(place, 0xff, bytes);  // NaN in every floating type
   std::memset(place + bytes, kFenceByte, room - bytes + kFence);
   end_ += room + kFence;
-  if (__asan_poison_memory_region != nullptr)
-    __asan_poison_memory_region(place + bytes, room - bytes + kFence);
+  poison(place + bytes, room - bytes + kFence);
   return place;
 }
 
 const SharedArena::Variable* SharedArena::broken() const {
-  if (__asan_poison_memory_region != nullptr)
-    return nullptr;  // it has faulted already, and poison is not to be read
+  if (kAsan) return nullptr;  // it has faulted already, and poison is not to be read
   static const std::vector<unsigned char> fence(kFence + 16, kFenceByte);
   const auto whole = [&](std::size_t from, std::size_t to) {
     return std::memcmp(memory_ + from, fence.data(), to - from) == 0;

@@ -58,7 +58,6 @@ class SharedArena {
   unsigned char* memory_ = nullptr;
   std::size_t end_ = 0;   // of the last variable
   std::size_t used_ = 0;  // bytes of all variables
-  std::size_t fenced_ = 0;
   std::vector<Variable> variables_;
 };
 
