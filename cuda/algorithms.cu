@@ -3,6 +3,7 @@
 // hold all to it.
 #include "cuda/algorithms.h"
 
+#include "cuda/kernels/conv.h"
 #include "cuda/kernels/kernels.h"
 
 namespace isobit::gpu {
@@ -23,10 +24,37 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.reduce_sum.set({{"shared", kernels::refuse_reduce_sum_shared, kernels::reduce_sum_shared},
                         {"grid", nullptr, kernels::reduce_sum}});
   lists.reduce_extreme.set({{"grid", nullptr, kernels::reduce_extreme}});
-  lists.matmul.set({{"direct", nullptr, kernels::matmul_direct}});
-  lists.conv_forward.set({{"direct", nullptr, kernels::conv_forward_direct}});
-  lists.conv_backward_input.set({{"direct", nullptr, kernels::conv_backward_input_direct}});
-  lists.conv_backward_filter.set({{"direct", nullptr, kernels::conv_backward_filter_direct}});
+  lists.matmul.set({{"tiled", nullptr, kernels::matmul_tiled},
+                    {"tiled_128x128", kernels::refuse_matmul_tiled_128x128, kernels::matmul_tiled_128x128},
+                    {"tiled_64x64", nullptr, kernels::matmul_tiled_64x64},
+                    {"tiled_128x32", nullptr, kernels::matmul_tiled_128x32},
+                    {"direct", nullptr, kernels::matmul_direct}});
+  lists.conv_forward.set(
+      {{"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},
+       {"implicit_gemm", kernels::refuse_conv_forward_implicit_gemm, kernels::conv_forward_implicit_gemm},
+       {"tiled_128x128", kernels::refuse_conv_forward_tiled_128x128, kernels::conv_forward_tiled_128x128},
+       {"tiled_64x64", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_64x64},
+       {"tiled_128x32", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_128x32},
+       {"direct", nullptr, kernels::conv_forward_direct}});
+  lists.conv_backward_input.set(
+      {{"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
+       {"implicit_gemm", kernels::refuse_conv_backward_input_implicit_gemm,
+        kernels::conv_backward_input_implicit_gemm},
+       {"tiled_128x128", kernels::refuse_conv_backward_input_tiled_128x128,
+        kernels::conv_backward_input_tiled_128x128},
+       {"tiled_64x64", kernels::refuse_conv_backward_input_tiled, kernels::conv_backward_input_tiled_64x64},
+       {"tiled_128x32", kernels::refuse_conv_backward_input_tiled, kernels::conv_backward_input_tiled_128x32},
+       {"direct", nullptr, kernels::conv_backward_input_direct}});
+  lists.conv_backward_filter.set(
+      {{"depthwise", kernels::refuse_conv_backward_filter_depthwise, kernels::conv_backward_filter_depthwise},
+       {"implicit_gemm", kernels::refuse_conv_backward_filter_implicit_gemm,
+        kernels::conv_backward_filter_implicit_gemm},
+       {"tiled_128x128", kernels::refuse_conv_backward_filter_tiled_128x128,
+        kernels::conv_backward_filter_tiled_128x128},
+       {"tiled_64x64", kernels::refuse_conv_backward_filter_tiled, kernels::conv_backward_filter_tiled_64x64},
+       {"tiled_128x32", kernels::refuse_conv_backward_filter_tiled,
+        kernels::conv_backward_filter_tiled_128x32},
+       {"direct", nullptr, kernels::conv_backward_filter_direct}});
   lists.max_pool.set({{"grid", nullptr, kernels::max_pool}});
   lists.max_pool_backward.set({{"grid", nullptr, kernels::max_pool_backward}});
   lists.max_pool_gather.set({{"grid", nullptr, kernels::max_pool_gather}});

@@ -2,33 +2,9 @@
 // one thread walks them, a convolution's numbers as kernels take them, the taps of a stride phase, what
 // follows the sum.
 #pragma once
-#include <isobit/error.h>
-
-#include "core/numerics/casts.h"
-#include "cuda/device.cuh"
+#include "cuda/kernels/element.cuh"
 
 namespace isobit::gpu::kernels {
-
-/// What elements of storage type S are computed in: f32 for f16 and bf16, else S itself.
-template <class S>
-using Compute = std::conditional_t<numerics::is_half<S>, float, S>;
-
-/// Calls body(S{}) for the storage type S of a floating dtype.
-template <class Body>
-void with_floating(const char* kernel, DType dtype, const Body& body) {
-  switch (dtype) {
-    case DType::f32:
-      return body(float{});
-    case DType::f64:
-      return body(double{});
-    case DType::f16:
-      return body(f16{});
-    case DType::bf16:
-      return body(bf16{});
-    default:
-      fail(kernel, "got {} elements, expected a floating type", dtype);
-  }
-}
 
 /// A blocked chain: blocks of numerics::kBlock terms, each from +0; the sum is the first block's, to which
 /// the others are added in order.
@@ -78,7 +54,7 @@ class LeafTree {
 
  private:
   static constexpr int kLevels = 48;  // 2^48 leaves are more than there is memory for
-  V level_[kLevels];
+  V level_[kLevels] = {};
   std::uint64_t leaves_ = 0;
 };
 
@@ -98,6 +74,20 @@ inline Conv make_conv(const ConvGeometry& g) {
   return {g.n, g.c, g.k, g.groups, g.c_per_group(), g.k_per_group(), {g.axis[0], g.axis[1], g.axis[2]}};
 }
 
+/// index becomes index / extent; returns the remainder. Neither is negative; divides 32 bits where that is
+/// enough.
+__device__ inline std::int64_t take_digit(std::int64_t& index, std::int64_t extent) {
+  if ((index | extent) >> 32 == 0) {
+    const std::uint32_t whole = static_cast<std::uint32_t>(index), by = static_cast<std::uint32_t>(extent);
+    const std::uint32_t quotient = whole / by;
+    index = quotient;
+    return whole - quotient * by;
+  }
+  const std::int64_t quotient = index / extent, digit = index - quotient * extent;
+  index = quotient;
+  return digit;
+}
+
 /// The input coordinate that output `out` reads through tap `tap`.
 __device__ inline std::int64_t input_of(const AxisGeometry& a, std::int64_t out, std::int64_t tap) {
   return out * a.stride + tap * a.dilation - a.pad_before;
@@ -115,6 +105,7 @@ struct PhaseTaps {
 /// padded = coordinate + pad_before, not negative. Tap r counts when padded - r * dilation is a multiple of
 /// the stride.
 __device__ inline PhaseTaps phase_taps(const AxisGeometry& a, std::int64_t padded) {
+  if (a.stride == 1) return {0, 1, a.filter};
   std::int64_t step = a.stride, rest = a.dilation;  // step becomes stride / gcd(stride, dilation)
   while (rest != 0) {
     const std::int64_t next = step % rest;

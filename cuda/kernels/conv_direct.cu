@@ -2,7 +2,7 @@
 // element of the output at a time and walks all of its terms, in the order of docs/numerics.md, straight from
 // global memory. 64-bit offsets throughout. No use is made of a neighbour's loads but what the caches give.
 #include "cuda/kernels/conv.cuh"
-#include "cuda/kernels/kernels.h"
+#include "cuda/kernels/conv.h"
 
 namespace isobit::gpu::kernels {
 namespace {
