@@ -64,9 +64,9 @@ template <typename T>
 struct Mask {
   hn::Mask<Tag<T>> raw;
 
-  HWY_INLINE friend Mask operator&(Mask a, Mask b) { return {hn::And(a.raw, b.raw)}; }
-  HWY_INLINE friend Mask operator|(Mask a, Mask b) { return {hn::Or(a.raw, b.raw)}; }
-  HWY_INLINE friend Mask operator!(Mask a) { return {hn::Not(a.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask operator&(Mask a, Mask b) { return {hn::And(a.raw, b.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask operator|(Mask a, Mask b) { return {hn::Or(a.raw, b.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask operator!(Mask a) { return {hn::Not(a.raw)}; }
 };
 
 /// One register of T (float or double). Arithmetic rounds to nearest even, comparisons are IEEE's (NaN != NaN
@@ -79,24 +79,24 @@ struct Vec {
   Register<T> raw;
 
   Vec() = default;
-  HWY_INLINE Vec(T value) : raw(hn::Set(Tag<T>(), value)) {}  // NOLINT: constants are written bare
-  HWY_INLINE explicit Vec(Register<T> r) : raw(r) {}
+  HWY_ATTR HWY_INLINE Vec(T value) : raw(hn::Set(Tag<T>(), value)) {}  // NOLINT: constants are written bare
+  HWY_ATTR HWY_INLINE explicit Vec(Register<T> r) : raw(r) {}
 
-  HWY_INLINE friend Vec operator+(Vec a, Vec b) { return Vec(hn::Add(a.raw, b.raw)); }
-  HWY_INLINE friend Vec operator-(Vec a, Vec b) { return Vec(hn::Sub(a.raw, b.raw)); }
-  HWY_INLINE friend Vec operator*(Vec a, Vec b) { return Vec(hn::Mul(a.raw, b.raw)); }
-  HWY_INLINE friend Vec operator/(Vec a, Vec b) { return Vec(hn::Div(a.raw, b.raw)); }
-  HWY_INLINE friend Vec operator-(Vec a) { return Vec(hn::Neg(a.raw)); }
-  HWY_INLINE Vec& operator+=(Vec b) { return *this = *this + b; }
-  HWY_INLINE Vec& operator-=(Vec b) { return *this = *this - b; }
-  HWY_INLINE Vec& operator*=(Vec b) { return *this = *this * b; }
+  HWY_ATTR HWY_INLINE friend Vec operator+(Vec a, Vec b) { return Vec(hn::Add(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Vec operator-(Vec a, Vec b) { return Vec(hn::Sub(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Vec operator*(Vec a, Vec b) { return Vec(hn::Mul(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Vec operator/(Vec a, Vec b) { return Vec(hn::Div(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Vec operator-(Vec a) { return Vec(hn::Neg(a.raw)); }
+  HWY_ATTR HWY_INLINE Vec& operator+=(Vec b) { return *this = *this + b; }
+  HWY_ATTR HWY_INLINE Vec& operator-=(Vec b) { return *this = *this - b; }
+  HWY_ATTR HWY_INLINE Vec& operator*=(Vec b) { return *this = *this * b; }
 
-  HWY_INLINE friend Mask<T> operator==(Vec a, Vec b) { return {hn::Eq(a.raw, b.raw)}; }
-  HWY_INLINE friend Mask<T> operator!=(Vec a, Vec b) { return {hn::Not(hn::Eq(a.raw, b.raw))}; }
-  HWY_INLINE friend Mask<T> operator<(Vec a, Vec b) { return {hn::Lt(a.raw, b.raw)}; }
-  HWY_INLINE friend Mask<T> operator>(Vec a, Vec b) { return {hn::Gt(a.raw, b.raw)}; }
-  HWY_INLINE friend Mask<T> operator<=(Vec a, Vec b) { return {hn::Le(a.raw, b.raw)}; }
-  HWY_INLINE friend Mask<T> operator>=(Vec a, Vec b) { return {hn::Ge(a.raw, b.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask<T> operator==(Vec a, Vec b) { return {hn::Eq(a.raw, b.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask<T> operator!=(Vec a, Vec b) { return {hn::Not(hn::Eq(a.raw, b.raw))}; }
+  HWY_ATTR HWY_INLINE friend Mask<T> operator<(Vec a, Vec b) { return {hn::Lt(a.raw, b.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask<T> operator>(Vec a, Vec b) { return {hn::Gt(a.raw, b.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask<T> operator<=(Vec a, Vec b) { return {hn::Le(a.raw, b.raw)}; }
+  HWY_ATTR HWY_INLINE friend Mask<T> operator>=(Vec a, Vec b) { return {hn::Ge(a.raw, b.raw)}; }
 };
 
 /// One register of unsigned integers of T's size; arithmetic wraps.
@@ -107,15 +107,16 @@ struct Bits {
   hn::Vec<BitsTag<T>> raw;
 
   Bits() = default;
-  HWY_INLINE Bits(Lane value) : raw(hn::Set(BitsTag<T>(), value)) {}  // NOLINT: constants are written bare
-  HWY_INLINE explicit Bits(hn::Vec<BitsTag<T>> r) : raw(r) {}
+  HWY_ATTR HWY_INLINE Bits(Lane value)
+      : raw(hn::Set(BitsTag<T>(), value)) {}  // NOLINT: constants are written bare
+  HWY_ATTR HWY_INLINE explicit Bits(hn::Vec<BitsTag<T>> r) : raw(r) {}
 
-  HWY_INLINE friend Bits operator+(Bits a, Bits b) { return Bits(hn::Add(a.raw, b.raw)); }
-  HWY_INLINE friend Bits operator-(Bits a, Bits b) { return Bits(hn::Sub(a.raw, b.raw)); }
-  HWY_INLINE friend Bits operator&(Bits a, Bits b) { return Bits(hn::And(a.raw, b.raw)); }
-  HWY_INLINE friend Bits operator|(Bits a, Bits b) { return Bits(hn::Or(a.raw, b.raw)); }
-  HWY_INLINE friend Bits operator^(Bits a, Bits b) { return Bits(hn::Xor(a.raw, b.raw)); }
-  HWY_INLINE friend Mask<T> operator==(Bits a, Bits b) {
+  HWY_ATTR HWY_INLINE friend Bits operator+(Bits a, Bits b) { return Bits(hn::Add(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Bits operator-(Bits a, Bits b) { return Bits(hn::Sub(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Bits operator&(Bits a, Bits b) { return Bits(hn::And(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Bits operator|(Bits a, Bits b) { return Bits(hn::Or(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Bits operator^(Bits a, Bits b) { return Bits(hn::Xor(a.raw, b.raw)); }
+  HWY_ATTR HWY_INLINE friend Mask<T> operator==(Bits a, Bits b) {
     return {hn::RebindMask(Tag<T>(), hn::Eq(a.raw, b.raw))};
   }
 };
