@@ -12,5 +12,6 @@ using Run = std::function<int()>;
 void add_train(CLI::App& app, Run& chosen);
 void add_predict(CLI::App& app, Run& chosen);
 void add_devices(CLI::App& app, Run& chosen);
+void add_bench(CLI::App& app, Run& chosen);
 
 }  // namespace isobit::cli

@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   isobit::cli::add_train(app, run);
   isobit::cli::add_predict(app, run);
   isobit::cli::add_devices(app, run);
+  isobit::cli::add_bench(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

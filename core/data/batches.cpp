@@ -2,6 +2,7 @@
 // about the thread can be seen in the result.
 #include <isobit/batches.h>
 #include <isobit/error.h>
+#include <isobit/gpu.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/backend.h"
 #include "core/data/transform.h"
 
 namespace isobit::data {
@@ -21,6 +23,14 @@ constexpr int max_prefetch = 1024;
 
 std::int64_t batch_count(std::int64_t samples, std::int64_t batch_size, bool drop_last) {
   return samples / batch_size + (!drop_last && samples % batch_size != 0 ? 1 : 0);
+}
+
+// Host memory that the device copies from without staging; plain memory where it has none to offer.
+Tensor staging(Device device, const Shape& shape, DType dtype) {
+  Backend& onto = backend(device);
+  void* memory = onto.allocate_host(shape.numel() * size_of(dtype));
+  if (memory == nullptr) return empty(shape, {.dtype = dtype});
+  return from_memory(memory, shape, {.dtype = dtype}, [&onto, memory] { onto.deallocate_host(memory); });
 }
 
 }  // namespace
@@ -69,12 +79,24 @@ class Batches::Stream {
   }
 
  private:
-  Batch make(std::int64_t index) const {
+  // Where a batch is made: its own memory on a device that the host can address, else memory that every batch
+  // of this pass is copied from in turn (to() returns when it has been).
+  std::pair<Tensor, Tensor> room_for(std::int64_t size, const Shape& image) {
+    const auto shape = [&](std::int64_t n) { return Shape{n, image[0], image[1], image[2]}; };
+    if (backend(device_).host_accessible())
+      return {empty(shape(size), {.dtype = options_.dtype}), empty({size}, {.dtype = DType::i64})};
+    if (!images_.defined()) {
+      images_ = staging(device_, shape(std::min(batch_size_, dataset_->size())), options_.dtype);
+      labels_ = staging(device_, {std::min(batch_size_, dataset_->size())}, DType::i64);
+    }
+    return {images_.slice(0, size), labels_.slice(0, size)};
+  }
+
+  Batch make(std::int64_t index) {
     const std::int64_t first = index * batch_size_;
     const std::int64_t size = std::min(batch_size_, dataset_->size() - first);
     const Shape image = dataset_->image_shape();
-    Tensor images = empty({size, image[0], image[1], image[2]}, {.dtype = options_.dtype});
-    Tensor labels = empty({size}, {.dtype = DType::i64});
+    auto [images, labels] = room_for(size, image);
     const std::uint8_t* from = dataset_->images.data<std::uint8_t>().data();
     const std::int64_t* label = dataset_->labels.data<std::int64_t>().data();
     auto* out = static_cast<std::uint8_t*>(images.mutable_raw());
@@ -90,6 +112,7 @@ class Batches::Stream {
 
   void work() {
     try {
+      backend(device_).work_aside();  // copies run beside the kernels of the thread that trains
       while (next_ < count_) {
         Batch batch = make(next_++);
         std::unique_lock lock(mutex_);
@@ -122,7 +145,8 @@ class Batches::Stream {
   const Transform transform_;
   const std::vector<std::int64_t> order_;
   const std::int64_t count_;
-  std::int64_t next_;  // of the worker where there is one, else of the caller
+  Tensor images_, labels_;
+  std::int64_t next_;  // these three: of the worker where there is one, else of the caller
 
   std::mutex mutex_;
   std::condition_variable filled_, room_;

@@ -6,6 +6,7 @@
 #include <isobit/device.h>
 #include <isobit/dtype.h>
 #include <isobit/error.h>
+#include <isobit/gpu.h>
 #include <isobit/half.h>
 #include <isobit/io.h>
 #include <isobit/models.h>
@@ -16,4 +17,5 @@
 #include <isobit/random.h>
 #include <isobit/shape.h>
 #include <isobit/tensor.h>
+#include <isobit/timer.h>
 #include <isobit/train.h>
