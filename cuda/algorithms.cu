@@ -23,7 +23,8 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.select.set({{"grid", nullptr, kernels::select}});
   lists.reduce_sum.set({{"shared", kernels::refuse_reduce_sum_shared, kernels::reduce_sum_shared},
                         {"grid", nullptr, kernels::reduce_sum}});
-  lists.reduce_extreme.set({{"grid", nullptr, kernels::reduce_extreme}});
+  lists.reduce_extreme.set({{"shared", kernels::refuse_reduce_extreme_shared, kernels::reduce_extreme_shared},
+                            {"grid", nullptr, kernels::reduce_extreme}});
   lists.matmul.set({{"tiled", nullptr, kernels::matmul_tiled},
                     {"tiled_128x128", kernels::refuse_matmul_tiled_128x128, kernels::matmul_tiled_128x128},
                     {"tiled_64x64", nullptr, kernels::matmul_tiled_64x64},
@@ -70,10 +71,15 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.log_softmax_backward.set(
       {{"block_rows", kernels::refuse_softmax_backward_block, kernels::log_softmax_backward_block},
        {"grid", nullptr, kernels::log_softmax_backward}});
-  lists.norm_statistics.set({{"grid", nullptr, kernels::norm_statistics}});
+  lists.norm_statistics.set(
+      {{"shared", kernels::refuse_norm_statistics_shared, kernels::norm_statistics_shared},
+       {"grid", nullptr, kernels::norm_statistics}});
   lists.norm_apply.set({{"grid", nullptr, kernels::norm_apply}});
-  lists.norm_backward.set({{"grid", nullptr, kernels::norm_backward}});
-  lists.norm_backward_affine.set({{"grid", nullptr, kernels::norm_backward_affine}});
+  lists.norm_backward.set({{"shared", kernels::refuse_norm_backward_shared, kernels::norm_backward_shared},
+                           {"grid", nullptr, kernels::norm_backward}});
+  lists.norm_backward_affine.set(
+      {{"shared", kernels::refuse_norm_backward_affine_shared, kernels::norm_backward_affine_shared},
+       {"grid", nullptr, kernels::norm_backward_affine}});
   lists.random_uniform.set({{"grid", nullptr, kernels::random_uniform}});
   lists.random_normal.set({{"grid", nullptr, kernels::random_normal}});
   lists.dropout.set({{"grid", nullptr, kernels::dropout}});

@@ -22,6 +22,9 @@ void reduce_sum(const ReduceGeometry& g, ConstView x, View out);
 void reduce_sum_shared(const ReduceGeometry& g, ConstView x, View out);
 const char* refuse_reduce_sum_shared(const ReduceGeometry& g, ConstView x, View out);
 void reduce_extreme(ReduceOp op, const ReduceGeometry& g, ConstView x, View out, View index);
+void reduce_extreme_shared(ReduceOp op, const ReduceGeometry& g, ConstView x, View out, View index);
+const char* refuse_reduce_extreme_shared(ReduceOp op, const ReduceGeometry& g, ConstView x, View out,
+                                         View index);
 void max_pool(const PoolGeometry& g, ConstView x, View y, View index);
 void max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, View dx);
 void max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y);
@@ -38,12 +41,22 @@ void softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, Vie
 void log_softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
 const char* refuse_softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
 void norm_statistics(const NormGeometry& g, ConstView x, View mean, View variance);
+void norm_statistics_shared(const NormGeometry& g, ConstView x, View mean, View variance);
+const char* refuse_norm_statistics_shared(const NormGeometry& g, ConstView x, View mean, View variance);
 void norm_apply(const NormGeometry& g, double eps, ConstView x, ConstView mean, ConstView variance,
                 ConstView gamma, ConstView beta, View y);
 void norm_backward(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
                    ConstView variance, ConstView gamma, View dx);
+void norm_backward_shared(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
+                          ConstView variance, ConstView gamma, View dx);
+const char* refuse_norm_backward_shared(const NormGeometry& g, double eps, ConstView dy, ConstView x,
+                                        ConstView mean, ConstView variance, ConstView gamma, View dx);
 void norm_backward_affine(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
                           ConstView variance, View dgamma, View dbeta);
+void norm_backward_affine_shared(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
+                                 ConstView variance, View dgamma, View dbeta);
+const char* refuse_norm_backward_affine_shared(const NormGeometry& g, double eps, ConstView dy, ConstView x,
+                                               ConstView mean, ConstView variance, View dgamma, View dbeta);
 void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out);
 void random_normal(RandomKey key, std::uint64_t first, double mean, double deviation, View out);
 void dropout(RandomKey key, std::uint64_t first, double p, ConstView x, View out);
