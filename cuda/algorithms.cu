@@ -5,6 +5,7 @@
 
 #include "cuda/kernels/conv.h"
 #include "cuda/kernels/kernels.h"
+#include "cuda/kernels/scatter.cuh"
 
 namespace isobit::gpu {
 
@@ -15,7 +16,8 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.pad.set({{"grid", nullptr, kernels::pad}});
   lists.pad_backward.set({{"grid", nullptr, kernels::pad_backward}});
   lists.gather_rows.set({{"grid", nullptr, kernels::gather_rows}});
-  lists.scatter_add_rows.set({{"grid", nullptr, kernels::scatter_add_rows}});
+  lists.scatter_add_rows.set({{"sorted", kernels::refuse_scatter_sorted, kernels::scatter_add_rows_sorted},
+                              {"scan", nullptr, kernels::scatter_add_rows}});
   lists.arange.set({{"grid", nullptr, kernels::arange}});
   lists.one_hot.set({{"grid", nullptr, kernels::one_hot}});
   lists.unary.set({{"grid", nullptr, kernels::unary}});

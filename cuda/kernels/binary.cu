@@ -68,11 +68,11 @@ __device__ void apply(BinaryOp op, T (&x)[N], const T (&y)[N], T p) {
 
 template <class S, int N>
 __global__ void __launch_bounds__(kMapThreads)
-    binary_short(BinaryOp op, Compute<S> p, Walk walk, const S* a, const S* b, S* out) {
+    binary_short(BinaryOp op, Value<S> p, Walk walk, const S* a, const S* b, S* out) {
   for (std::int64_t i = N * grid_thread(); i < walk.numel; i += N * grid_threads()) {
     std::int64_t element[2];
     locate(walk, i, element);
-    Compute<S> x[N], y[N];
+    Value<S> x[N], y[N];
     read_operand<N>(a, element[0], walk.inner[0], i, walk.numel, x);
     read_operand<N>(b, element[1], walk.inner[1], i, walk.numel, y);
     apply(op, x, y, p);
@@ -92,9 +92,9 @@ void binary(BinaryOp op, Scalar parameter, const StridedGeometry& g, ConstView a
       fail("binary", "{} is not defined for bool", name_of(op));
     } else {
       constexpr int N = kPack<S>;
-      const auto p = scalar_as<Compute<S>>(parameter);
+      const auto p = scalar_as<Value<S>>(parameter);
       if (packs_operand<S, N>(g, 0, a.data) && packs_operand<S, N>(g, 1, b.data) &&
-          aligned_for<Pack<S, N>>(out.data)) {
+          fits_packs<S, N>(out.data)) {
         launch(binary_short<S, N>, grid_stride_blocks(blocks_for(walk.numel, N), kMapThreads), kMapThreads, 0,
                op, p, walk, a.as<S>(), b.as<S>(), out.as<S>());
       } else {

@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kMapThreads)
   for (std::int64_t i = N * grid_thread(); i < walk.numel; i += N * grid_threads()) {
     std::int64_t element[2];
     locate(walk, i, element);
-    Compute<S> x[N], y[N];
+    Value<S> x[N], y[N];
     std::uint8_t truth[N];
     read_operand<N>(a, element[0], walk.inner[0], i, walk.numel, x);
     read_operand<N>(b, element[1], walk.inner[1], i, walk.numel, y);
@@ -54,7 +54,7 @@ void binary_compare(BinaryOp op, const StridedGeometry& g, ConstView a, ConstVie
     using S = Stored<decltype(type)>;
     constexpr int N = kPack<S>;
     if (packs_operand<S, N>(g, 0, a.data) && packs_operand<S, N>(g, 1, b.data) &&
-        aligned_for<Pack<Truth, N>>(out.data)) {
+        fits_packs<Truth, N>(out.data)) {
       launch(binary_truth<S, N>, grid_stride_blocks(blocks_for(walk.numel, N), kMapThreads), kMapThreads, 0,
              op, walk, a.as<S>(), b.as<S>(), out.as<Truth>());
     } else {

@@ -18,7 +18,7 @@ template <class From>
 __global__ void __launch_bounds__(kMapThreads)
     convert(const From* in, void* out, DType to, std::int64_t n, bool aligned) {
   for (std::int64_t i = kFour * grid_thread(); i < n; i += kFour * grid_threads()) {
-    Compute<From> v[kFour];
+    Value<From> v[kFour];
     read<kFour>(in, i, n, aligned, v);
     switch (to) {
       case DType::f32:
@@ -54,12 +54,11 @@ __global__ void __launch_bounds__(kMapThreads)
 void cast(ConstView in, View out) {
   const std::int64_t n = out.numel;
   bool aligned = false;
-  with_dtype(out.dtype,
-             [&](auto type) { aligned = aligned_for<Pack<Stored<decltype(type)>, kFour>>(out.data); });
+  with_dtype(out.dtype, [&](auto type) { aligned = fits_packs<Stored<decltype(type)>, kFour>(out.data); });
   with_dtype(in.dtype, [&](auto type) {
     using From = Stored<decltype(type)>;
     launch(convert<From>, grid_stride_blocks(blocks_for(n, kFour), kMapThreads), kMapThreads, 0,
-           in.as<From>(), out.data, out.dtype, n, aligned && aligned_for<Pack<From, kFour>>(in.data));
+           in.as<From>(), out.data, out.dtype, n, aligned && fits_packs<From, kFour>(in.data));
   });
 }
 

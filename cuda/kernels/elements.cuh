@@ -1,12 +1,9 @@
 // Elements in memory and in registers, for the kernels that move or map them: storage types, loads that
 // widen, stores that round once, packs of elements that are one access of up to 128 bits.
 #pragma once
-#include <isobit/error.h>
-
 #include <cstring>
 
-#include "core/numerics/casts.h"
-#include "cuda/device.cuh"
+#include "cuda/kernels/element.cuh"
 
 namespace isobit::gpu::kernels {
 
@@ -15,46 +12,19 @@ struct Truth {
   std::uint8_t byte;
 };
 
-template <class S>
-struct ElementTraits {
-  using Stored = S;
-  using Compute = S;
-};
-template <>
-struct ElementTraits<f16> {
-  using Stored = f16;
-  using Compute = float;
-};
-template <>
-struct ElementTraits<bf16> {
-  using Stored = bf16;
-  using Compute = float;
-};
-template <>
-struct ElementTraits<bool> {
-  using Stored = Truth;
-  using Compute = std::uint8_t;
-};
-template <>
-struct ElementTraits<Truth> {
-  using Stored = Truth;
-  using Compute = std::uint8_t;
-};
 /// What elements of a C++ type lie in memory as.
 template <class S>
-using Stored = typename ElementTraits<S>::Stored;
-/// What they are computed in: f32 for f16 and bf16, 0 or 1 of 8 bits for bool, else the type itself.
+using Stored = std::conditional_t<std::is_same_v<S, bool>, Truth, S>;
+/// What they are computed in: 0 or 1 of 8 bits for bool, else as Compute.
 template <class S>
-using Compute = typename ElementTraits<S>::Compute;
+using Value = std::conditional_t<std::is_same_v<S, Truth>, std::uint8_t, Compute<S>>;
 
 template <class S>
-__device__ inline Compute<S> widened(S v) {
+__device__ inline Value<S> widened(S v) {
   if constexpr (std::is_same_v<S, Truth>) {
     return v.byte != 0 ? 1 : 0;
-  } else if constexpr (numerics::is_half<S>) {
-    return numerics::widen(v);
   } else {
-    return v;
+    return widen(v);
   }
 }
 
@@ -68,20 +38,9 @@ __device__ inline S stored(T v) {
   }
 }
 
-/// N elements that are loaded and stored at once; at most 16 bytes an access.
-template <class S, int N>
-struct alignas(sizeof(S) * N < 16 ? sizeof(S) * N : 16) Pack {
-  S v[N];
-};
-
 /// Elements of S in an access of 128 bits, at most 8.
 template <class S>
 inline constexpr int kPack = sizeof(S) == 1 ? 8 : static_cast<int>(16 / sizeof(S));
-
-template <class P>
-inline bool aligned_for(const void* p) {
-  return reinterpret_cast<std::uintptr_t>(p) % alignof(P) == 0;
-}
 
 /// The position of this thread in the grid, and the threads of the grid: the loop of every kernel that maps.
 __device__ inline std::int64_t grid_thread() {
@@ -91,15 +50,18 @@ __device__ inline std::int64_t grid_threads() {
   return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
 }
 
+/// Elements [i, i + N), widened; x + i is aligned for a pack.
+template <int N, class S>
+__device__ inline void read_pack(const S* x, std::int64_t i, Value<S> (&v)[N]) {
+  const Pack<S, N> pack = load_pack<S, N>(x + i);
+  for (int k = 0; k < N; ++k) v[k] = widened(pack.at[k]);
+}
+
 /// Elements [i, i + N) of n, widened; those at n and beyond are 0. `aligned`: x and i allow packs.
 template <int N, class S>
-__device__ inline void read(const S* x, std::int64_t i, std::int64_t n, bool aligned, Compute<S> (&v)[N]) {
-  if (aligned && i + N <= n) {
-    const Pack<S, N> pack = *reinterpret_cast<const Pack<S, N>*>(x + i);
-    for (int k = 0; k < N; ++k) v[k] = widened(pack.v[k]);
-  } else {
-    for (int k = 0; k < N; ++k) v[k] = i + k < n ? widened(x[i + k]) : Compute<S>{};
-  }
+__device__ inline void read(const S* x, std::int64_t i, std::int64_t n, bool aligned, Value<S> (&v)[N]) {
+  if (aligned && i + N <= n) return read_pack(x, i, v);
+  for (int k = 0; k < N; ++k) v[k] = i + k < n ? widened(x[i + k]) : Value<S>{};
 }
 
 /// v as elements [i, i + N) of n, rounded once; those at n and beyond are left out.
@@ -107,8 +69,8 @@ template <int N, class S, class T>
 __device__ inline void write(S* out, std::int64_t i, std::int64_t n, bool aligned, const T (&v)[N]) {
   if (aligned && i + N <= n) {
     Pack<S, N> pack;
-    for (int k = 0; k < N; ++k) pack.v[k] = stored<S>(v[k]);
-    *reinterpret_cast<Pack<S, N>*>(out + i) = pack;
+    for (int k = 0; k < N; ++k) pack.at[k] = stored<S>(v[k]);
+    store_pack<S, N>(out + i, pack);
   } else {
     for (int k = 0; k < N; ++k)
       if (i + k < n) out[i + k] = stored<S>(v[k]);

@@ -20,8 +20,8 @@ __global__ void __launch_bounds__(kMapThreads) fill_run(Run run, Pack<std::uint8
   for (std::int64_t i = grid_thread(); i < run.body; i += grid_threads()) packs[i] = pattern;
   const std::int64_t i = grid_thread();
   if (i >= 16) return;
-  if (i < run.head) run.data[i] = pattern.v[i];
-  if (i < run.tail) run.data[run.head + 16 * run.body + i] = pattern.v[i];
+  if (i < run.head) run.data[i] = pattern.at[i];
+  if (i < run.tail) run.data[run.head + 16 * run.body + i] = pattern.at[i];
 }
 
 template <class S>
@@ -50,7 +50,7 @@ void fill(View out, Scalar value) {
   std::uint64_t bits = 0;
   with_dtype(out.dtype, [&](auto type) { bits = bits_of(scalar_as<decltype(type)>(value)); });
   Pack<std::uint8_t, 16> pattern{};
-  for (int i = 0; i < 16; ++i) pattern.v[i] = static_cast<std::uint8_t>(bits >> (i % size * 8));
+  for (int i = 0; i < 16; ++i) pattern.at[i] = static_cast<std::uint8_t>(bits >> (i % size * 8));
   const std::int64_t over = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out.data) % 16);
   const std::int64_t to_aligned = over == 0 ? 0 : 16 - over;
   const std::int64_t head = to_aligned < bytes ? to_aligned : bytes;

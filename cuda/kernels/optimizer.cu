@@ -123,10 +123,9 @@ void step_all(const OptimizerHyper& hyper, std::span<const OptimizerSlot> slots)
     if (numbers.uses1()) row.state1 = slot.state1.as<T>();
     if (numbers.uses2()) row.state2 = slot.state2.as<T>();
     row.aligned = true;
-    using P = Pack<T, kPack<T>>;
     for (const T* p : {static_cast<const T*>(row.w), row.g, static_cast<const T*>(row.state1),
                        static_cast<const T*>(row.state2)})
-      row.aligned = row.aligned && aligned_for<P>(p);
+      row.aligned = row.aligned && fits_packs<T, kPack<T>>(p);
     chunks += blocks_for(row.n, kChunk);
     table.push_back(row);
   }

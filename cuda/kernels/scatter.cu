@@ -1,6 +1,7 @@
 // scatter_add_rows: sums of rows by index, a chain in ascending position for each element.
-//   scan: a thread owns an element of the output; its block reads the whole index, in parts by way of shared
-//   memory, and each thread adds the rows that name its own as they come. Serves everything.
+//   sorted  scatter_sorted.cu
+//   scan    a thread owns an element of the output; its block reads the whole index, in parts by way of
+//   shared memory, and each thread adds the rows that name its own as they come. Serves everything.
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/walk.cuh"
 
@@ -20,7 +21,7 @@ __global__ void __launch_bounds__(kMapThreads)
     const std::int64_t i = base + threadIdx.x;
     std::int64_t row = -1, column = 0;
     if (i < n) row_size.split(i, row, column);
-    Compute<S> sum = 0;
+    Value<S> sum = 0;
     for (std::int64_t begin = 0; begin < count; begin += kPart) {
       const int entries = static_cast<int>(count - begin < kPart ? count - begin : kPart);
       __syncthreads();
@@ -40,14 +41,10 @@ void scatter_add_rows(ConstView dy, ConstView index, std::int64_t row_count, std
   const std::int64_t n = row_count * row_size;
   if (n == 0) return;
   const Divisor columns(row_size, n);
-  with_dtype(dy.dtype, [&](auto type) {
+  with_floating("scatter_add_rows", dy.dtype, [&](auto type) {
     using S = decltype(type);
-    if constexpr (std::is_floating_point_v<Compute<S>>) {
-      launch(add_rows_scan<S>, grid_stride_blocks(n, kMapThreads), kMapThreads, 0, dy.as<S>(),
-             index.as<std::int64_t>(), index.numel, columns, out.as<S>(), n);
-    } else {
-      fail("scatter_add_rows", "got {} elements, expected a floating type", dy.dtype);
-    }
+    launch(add_rows_scan<S>, grid_stride_blocks(n, kMapThreads), kMapThreads, 0, dy.as<S>(),
+           index.as<std::int64_t>(), index.numel, columns, out.as<S>(), n);
   });
 }
 

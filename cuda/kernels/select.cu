@@ -31,7 +31,7 @@ void select(const StridedGeometry& g, ConstView condition, ConstView a, ConstVie
     if constexpr (std::is_integral_v<U>) {
       constexpr int N = kPack<U>;
       if (packs_operand<Truth, N>(g, 0, condition.data) && packs_operand<U, N>(g, 1, a.data) &&
-          packs_operand<U, N>(g, 2, b.data) && aligned_for<Pack<U, N>>(out.data)) {
+          packs_operand<U, N>(g, 2, b.data) && fits_packs<U, N>(out.data)) {
         launch(choose<U, N>, grid_stride_blocks(blocks_for(walk.numel, N), kMapThreads), kMapThreads, 0, walk,
                condition.as<Truth>(), a.as<U>(), b.as<U>(), out.as<U>());
       } else {

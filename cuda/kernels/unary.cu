@@ -74,10 +74,10 @@ __device__ void apply(UnaryOp op, T (&v)[N], T a) {
 
 template <class S>
 __global__ void __launch_bounds__(kMapThreads)
-    unary_short(UnaryOp op, Compute<S> a, const S* x, S* out, std::int64_t n, bool aligned) {
+    unary_short(UnaryOp op, Value<S> a, const S* x, S* out, std::int64_t n, bool aligned) {
   constexpr int N = kPack<S>;
   for (std::int64_t i = N * grid_thread(); i < n; i += N * grid_threads()) {
-    Compute<S> v[N];
+    Value<S> v[N];
     read<N>(x, i, n, aligned, v);
     apply(op, v, a);
     write<N>(out, i, n, aligned, v);
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(kMapThreads)
     unary_test(const S* x, Truth* out, std::int64_t n, bool aligned) {
   constexpr int N = kPack<S>;
   for (std::int64_t i = N * grid_thread(); i < n; i += N * grid_threads()) {
-    Compute<S> v[N];
+    Value<S> v[N];
     std::uint8_t truth[N];
     read<N>(x, i, n, aligned, v);
     for (int k = 0; k < N; ++k) {
@@ -112,21 +112,21 @@ void unary(UnaryOp op, Scalar a, ConstView x, View out) {
   const bool test = op == UnaryOp::logical_not || op == UnaryOp::is_nan;
   with_dtype(x.dtype, [&](auto type) {
     using S = Stored<decltype(type)>;
-    using T = Compute<S>;
+    using T = Value<S>;
     constexpr int N = kPack<S>;
     constexpr bool kFloating = std::is_floating_point_v<T>;
     const Grid grid = grid_stride_blocks(blocks_for(n, N), kMapThreads);
-    const bool aligned_x = aligned_for<Pack<S, N>>(x.data);
+    const bool aligned_x = fits_packs<S, N>(x.data);
     if constexpr (kFloating || std::is_same_v<S, Truth>) {
       if (test) {
-        const bool aligned = aligned_x && aligned_for<Pack<Truth, N>>(out.data);
+        const bool aligned = aligned_x && fits_packs<Truth, N>(out.data);
         return launch(unary_test<S>, grid, kMapThreads, 0, x.as<S>(), out.as<Truth>(), n, aligned);
       }
     }
     if constexpr (std::is_same_v<S, Truth>) {
       fail("unary", "{} is not defined for bool", name_of(op));
     } else {
-      const bool aligned = aligned_x && aligned_for<Pack<S, N>>(out.data);
+      const bool aligned = aligned_x && fits_packs<S, N>(out.data);
       launch(unary_short<S>, grid, kMapThreads, 0, op, scalar_as<T>(a), x.as<S>(), out.as<S>(), n, aligned);
     }
   });

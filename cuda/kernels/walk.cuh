@@ -88,7 +88,7 @@ bool packs_operand(const StridedGeometry& g, int k, const void* data) {
   if (g.stride[k][last] != 1) return false;
   for (int axis = 0; axis < last; ++axis)
     if (g.stride[k][axis] % N != 0) return false;
-  return aligned_for<Pack<S, N>>(static_cast<const S*>(data) + g.offset[k]);
+  return fits_packs<S, N>(static_cast<const S*>(data) + g.offset[k]);
 }
 
 /// N elements of an operand from `element` on, for output indices [i, i + N) of n: in a pack where the host
@@ -96,11 +96,11 @@ bool packs_operand(const StridedGeometry& g, int k, const void* data) {
 /// operands of one axis.
 template <int N, class S>
 __device__ inline void read_operand(const S* x, std::int64_t element, std::int64_t inner, std::int64_t i,
-                                    std::int64_t n, Compute<S> (&v)[N]) {
+                                    std::int64_t n, Value<S> (&v)[N]) {
   if constexpr (N == 1) {
     v[0] = widened(x[element]);
   } else if (inner == 0) {
-    const Compute<S> repeated = widened(x[element]);
+    const Value<S> repeated = widened(x[element]);
     for (int k = 0; k < N; ++k) v[k] = repeated;
   } else {
     read<N>(x, element, element + (n - i), true, v);
