@@ -1,5 +1,6 @@
 // The subcommands of the program. Each adds itself to the parser and leaves a function that runs it and
-// returns the exit code: 0 done, 1 a usage or data error (thrown as isobit::Error), 130 interrupted.
+// returns the exit code: 0 done, 1 a usage or data error
+// (thrown as isobit::Error) or bits that differ, 130 interrupted.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <functional>
@@ -13,5 +14,6 @@ void add_train(CLI::App& app, Run& chosen);
 void add_predict(CLI::App& app, Run& chosen);
 void add_devices(CLI::App& app, Run& chosen);
 void add_bench(CLI::App& app, Run& chosen);
+void add_verify(CLI::App& app, Run& chosen);
 
 }  // namespace isobit::cli

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
       "  isobit train --out lenet.safetensors      train LeNet on Fashion-MNIST, 3 epochs\n"
       "  isobit predict lenet.safetensors shoe.png classify a picture with it\n"
       "  isobit devices                            what can compute here\n"
+      "  isobit verify                             do all devices give the same bits\n"
       "\n"
       "Each subcommand explains itself: isobit train --help"};
   app.name("isobit");
@@ -23,6 +24,7 @@ int main(int argc, char** argv) {
   isobit::cli::add_predict(app, run);
   isobit::cli::add_devices(app, run);
   isobit::cli::add_bench(app, run);
+  isobit::cli::add_verify(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -25,7 +25,21 @@ foreach(device cuda simt)
 endforeach()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/builtin_devices.cpp.in ${CMAKE_CURRENT_BINARY_DIR}/builtin_devices.cpp @ONLY)
 
-add_library(isobit ${core_sources} ${device_sources} ${CMAKE_CURRENT_BINARY_DIR}/builtin_devices.cpp)
+
+# The shape files go into the library, so that `isobit verify` needs no folder of tests.
+file(GLOB shape_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/shapes/*.txt)
+list(SORT shape_files)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${shape_files})
+set(shape_entries "")
+foreach(file IN LISTS shape_files)
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} text)
+  string(APPEND shape_entries "    {\"${name}\", R\"shapes(${text})shapes\"},\n")
+endforeach()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/builtin_shapes.cpp.in ${CMAKE_CURRENT_BINARY_DIR}/builtin_shapes.cpp @ONLY)
+
+add_library(isobit ${core_sources} ${device_sources} ${CMAKE_CURRENT_BINARY_DIR}/builtin_devices.cpp
+            ${CMAKE_CURRENT_BINARY_DIR}/builtin_shapes.cpp)
 add_library(isobit::isobit ALIAS isobit)
 target_include_directories(isobit
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/core/include> $<INSTALL_INTERFACE:include>

@@ -8,7 +8,8 @@ void AlgorithmListBase::fail_unknown(std::string_view name) const {
 }
 
 void AlgorithmListBase::fail_refused(const char* name, const char* reason, const std::string& problem) const {
-  fail(kernel_, "the forced algorithm '{}' refuses {}: {}", name, problem, reason);
+  throw Refused(kernel_, fmt::format("the forced algorithm '{}' refuses {}: {}", name, problem, reason),
+                reason);
 }
 
 void AlgorithmListBase::fail_unserved(const std::string& problem) const {

@@ -11,6 +11,7 @@
 #include "cpu/runtime/memory_pool.h"
 #include "cpu/runtime/properties.h"
 #include "cpu/runtime/thread_pool.h"
+#include "cpu/runtime/variants.h"
 
 namespace isobit::cpu {
 namespace {
@@ -46,11 +47,14 @@ class CpuBackend final : public ListedBackend<FpModeGuard> {
   void copy(void* destination, const void* source, std::int64_t bytes) override {
     copy_bytes(destination, source, bytes);
   }
+  std::vector<std::string> variants() const override { return variants_.names(); }
+  void set_variant(std::string_view variant) override { variants_.set(variant); }
 
  protected:
   FpModeGuard enter(const char*) const override { return FpModeGuard(); }
 
  private:
+  Variants variants_;
   static void copy_bytes(void* to, const void* from, std::int64_t bytes) {
     parallel_ranges(bytes, std::int64_t{1} << 20, [&](std::int64_t begin, std::int64_t end) {
       std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin,

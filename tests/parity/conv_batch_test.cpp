@@ -1,8 +1,14 @@
 // What the orders of summation promise about batches: a sample's results do not depend on its neighbours, and
 // dw of a batch is the binary tree over dw of its power-of-two parts.
+#include <gtest/gtest.h>
+
 #include <cstring>
 
-#include "tests/parity/conv_cases.h"
+#include "core/verify/families.h"
+#include "tests/support/buffers.h"
+#include "tests/support/compare.h"
+#include "tests/support/shapes.h"
+#include "tests/support/values.h"
 
 namespace isobit::test {
 namespace {
@@ -24,7 +30,7 @@ const char* const kShapes[] = {
 TEST(ConvBatch, SamplesDoNotDependOnTheirNeighbours) {
   Backend& cpu = backend(Device::cpu());
   for (const char* line : kShapes)
-    for (const DType dtype : kFloatingTypes) {
+    for (const DType dtype : verify::kFloating) {
       const ConvGeometry g = parse_conv_shape(line).geometry;
       ConvGeometry one = g;
       one.n = 1;

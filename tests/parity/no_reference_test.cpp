@@ -1,10 +1,23 @@
 // Nothing that networks run falls to `reference`: every kernel has a faster algorithm, and a representative
 // call of each, in f32 and in the other floating types, is served by it. The traces say which algorithm ran.
+#include <gtest/gtest.h>
+
+#include <functional>
+
 #include "core/trace.h"
-#include "tests/parity/parity.h"
+#include "core/verify/families.h"
 
 namespace isobit::parity {
 namespace {
+
+using verify::compute_type;
+using verify::kFloating;
+using verify::Values;
+using Array = verify::HostArray;
+
+Array random_array(DType dtype, std::int64_t numel, Values values = Values::plain) {
+  return verify::random_array(dtype, numel, values, {1, 1});
+}
 
 struct Call {
   std::string kernel;
@@ -72,7 +85,7 @@ std::vector<Call> calls() {
   add("pad", [=](Backend& b, DType t) { b.pad(padding(), in(t, 6).view(), Array(t, 9).view()); });
   add("pad_backward",
       [=](Backend& b, DType t) { b.pad_backward(padding(), in(t, 9).view(), Array(t, 6).view()); });
-  const Array index = index_array({1, 0, 1});
+  const Array index = Array(std::vector<std::int64_t>{1, 0, 1});
   add("gather_rows",
       [=](Backend& b, DType t) { b.gather_rows(in(t, 8).view(), index.view(), 4, Array(t, 12).view()); });
   add("scatter_add_rows", [=](Backend& b, DType t) {
@@ -127,7 +140,7 @@ std::vector<Call> calls() {
   add("max_pool", [=](Backend& b, DType t) {
     b.max_pool(pool(), in(t, x).view(), Array(t, y).view(), Array(DType::i64, y).view());
   });
-  const Array zeros = index_array(std::vector<std::int64_t>(static_cast<std::size_t>(y), 0));
+  const Array zeros = Array(std::vector<std::int64_t>(static_cast<std::size_t>(y), 0));
   add("max_pool_backward", [=](Backend& b, DType t) {
     b.max_pool_backward(pool(), in(t, y).view(), zeros.view(), Array(t, x).view());
   });

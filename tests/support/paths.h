@@ -10,4 +10,7 @@ std::string tests_directory();
 /// The isobit program of this build.
 std::string isobit_program();
 
+/// The same program with a device "broken" that errs.
+std::string broken_program();
+
 }  // namespace isobit::test

@@ -6,138 +6,21 @@
 #include <map>
 
 #include "core/backend.h"
+#include "tests/support/forwarding.h"
 
 namespace isobit {
 namespace {
 
-class Counting final : public Backend {
+class Counting final : public test::Forwarding {
  public:
-  explicit Counting(Backend& cpu) : cpu_(cpu) {}
+  explicit Counting(Backend& cpu) : Forwarding("counting", cpu) {}
   mutable std::map<std::string, int> calls;
 
-  std::string name() const override { return "counting"; }
-  std::vector<DeviceProperty> properties() const override { return {{"forwards to", cpu_.name()}}; }
-  bool host_accessible() const override { return true; }
-  void* allocate(std::int64_t bytes) override { return count("allocate").allocate(bytes); }
-  void deallocate(void* data, std::int64_t bytes) noexcept override { cpu_.deallocate(data, bytes); }
-  MemoryStats memory_stats() const override { return cpu_.memory_stats(); }
-  void reset_peak_memory() override { cpu_.reset_peak_memory(); }
-  void empty_cache() override { cpu_.empty_cache(); }
-  void synchronize() override { count("synchronize").synchronize(); }
-  void upload(void* to, const void* host, std::int64_t n) override { count("upload").upload(to, host, n); }
-  void download(void* host, const void* from, std::int64_t n) override {
-    count("download").download(host, from, n);
-  }
-  void copy(void* to, const void* from, std::int64_t n) override { count("copy").copy(to, from, n); }
-  std::vector<std::string> algorithms(std::string_view kernel) const override {
-    return cpu_.algorithms(kernel);
-  }
-  void force_algorithm(std::string_view kernel, std::string_view algorithm) override {
-    cpu_.force_algorithm(kernel, algorithm);
-  }
-
-  void fill(View out, Scalar v) override { count("fill").fill(out, v); }
-  void cast(ConstView in, View out) override { count("cast").cast(in, out); }
-  void strided_copy(const StridedGeometry& g, ConstView in, View out) override {
-    count("strided_copy").strided_copy(g, in, out);
-  }
-  void pad(const PadGeometry& g, ConstView x, View y) override { count("pad").pad(g, x, y); }
-  void pad_backward(const PadGeometry& g, ConstView dy, View dx) override {
-    count("pad_backward").pad_backward(g, dy, dx);
-  }
-  void gather_rows(ConstView rows, ConstView index, std::int64_t size, View out) override {
-    count("gather_rows").gather_rows(rows, index, size, out);
-  }
-  void scatter_add_rows(ConstView dy, ConstView index, std::int64_t rows, std::int64_t size,
-                        View out) override {
-    count("scatter_add_rows").scatter_add_rows(dy, index, rows, size, out);
-  }
-  void arange(double start, double step, View out) override { count("arange").arange(start, step, out); }
-  void one_hot(ConstView label, std::int64_t classes, double on, double off, View out) override {
-    count("one_hot").one_hot(label, classes, on, off, out);
-  }
-  void unary(UnaryOp op, Scalar a, ConstView x, View out) override { count("unary").unary(op, a, x, out); }
-  void binary(BinaryOp op, Scalar p, const StridedGeometry& g, ConstView a, ConstView b, View out) override {
-    count("binary").binary(op, p, g, a, b, out);
-  }
-  void select(const StridedGeometry& g, ConstView c, ConstView a, ConstView b, View out) override {
-    count("select").select(g, c, a, b, out);
-  }
-  void reduce_sum(const ReduceGeometry& g, ConstView x, View out) override {
-    count("reduce_sum").reduce_sum(g, x, out);
-  }
-  void reduce_extreme(ReduceOp op, const ReduceGeometry& g, ConstView x, View out, View index) override {
-    count("reduce_extreme").reduce_extreme(op, g, x, out, index);
-  }
-  void matmul(const MatmulGeometry& g, ConstView a, ConstView b, View c) override {
-    count("matmul").matmul(g, a, b, c);
-  }
-  void conv_forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) override {
-    count("conv_forward").conv_forward(g, x, w, e, y);
-  }
-  void conv_backward_input(const ConvGeometry& g, ConstView dy, ConstView w, View dx) override {
-    count("conv_backward_input").conv_backward_input(g, dy, w, dx);
-  }
-  void conv_backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw) override {
-    count("conv_backward_filter").conv_backward_filter(g, x, dy, dw);
-  }
-  void max_pool(const PoolGeometry& g, ConstView x, View y, View index) override {
-    count("max_pool").max_pool(g, x, y, index);
-  }
-  void max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, View dx) override {
-    count("max_pool_backward").max_pool_backward(g, dy, index, dx);
-  }
-  void max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y) override {
-    count("max_pool_gather").max_pool_gather(g, x, index, y);
-  }
-  void avg_pool(const PoolGeometry& g, ConstView x, View y) override { count("avg_pool").avg_pool(g, x, y); }
-  void avg_pool_backward(const PoolGeometry& g, ConstView dy, View dx) override {
-    count("avg_pool_backward").avg_pool_backward(g, dy, dx);
-  }
-  void softmax(std::int64_t c, ConstView x, View y) override { count("softmax").softmax(c, x, y); }
-  void log_softmax(std::int64_t c, ConstView x, View y) override {
-    count("log_softmax").log_softmax(c, x, y);
-  }
-  void softmax_backward(std::int64_t c, ConstView dy, ConstView y, View dx) override {
-    count("softmax_backward").softmax_backward(c, dy, y, dx);
-  }
-  void log_softmax_backward(std::int64_t c, ConstView dy, ConstView y, View dx) override {
-    count("log_softmax_backward").log_softmax_backward(c, dy, y, dx);
-  }
-  void norm_statistics(const NormGeometry& g, ConstView x, View mean, View variance) override {
-    count("norm_statistics").norm_statistics(g, x, mean, variance);
-  }
-  void norm_apply(const NormGeometry& g, double eps, ConstView x, ConstView mean, ConstView variance,
-                  ConstView gamma, ConstView beta, View y) override {
-    count("norm_apply").norm_apply(g, eps, x, mean, variance, gamma, beta, y);
-  }
-  void norm_backward(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
-                     ConstView variance, ConstView gamma, View dx) override {
-    count("norm_backward").norm_backward(g, eps, dy, x, mean, variance, gamma, dx);
-  }
-  void norm_backward_affine(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
-                            ConstView variance, View dgamma, View dbeta) override {
-    count("norm_backward_affine").norm_backward_affine(g, eps, dy, x, mean, variance, dgamma, dbeta);
-  }
-  void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out) override {
-    count("random_uniform").random_uniform(key, first, low, high, out);
-  }
-  void random_normal(RandomKey key, std::uint64_t first, double mean, double deviation, View out) override {
-    count("random_normal").random_normal(key, first, mean, deviation, out);
-  }
-  void dropout(RandomKey key, std::uint64_t first, double p, ConstView x, View out) override {
-    count("dropout").dropout(key, first, p, x, out);
-  }
-  void optimizer_step(const OptimizerHyper& hyper, std::span<const OptimizerSlot> slots) override {
-    count("optimizer_step").optimizer_step(hyper, slots);
-  }
-
- private:
-  Backend& count(const char* kernel) const {
+ protected:
+  Backend& forward(const char* kernel) const override {
     ++calls[kernel];
-    return cpu_;
+    return Forwarding::forward(kernel);
   }
-  Backend& cpu_;
 };
 
 struct Registered {

@@ -1,0 +1,201 @@
+// isobit verify: holds every kernel of every device against the definition, bit by bit.
+#include <fmt/format.h>
+#include <isobit/error.h>
+#include <isobit/verify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+
+namespace isobit::cli {
+namespace {
+
+struct VerifyArguments {
+  std::string devices, shapes, seed = "1", only;
+  bool quick = false, full = false, json = false;
+};
+
+std::vector<Device> parse_devices(const std::string& list) {
+  std::vector<Device> parsed;
+  if (list.empty()) return parsed;
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t end = std::min(list.find(',', at), list.size());
+    parsed.push_back(Device::parse(list.substr(at, end - at)));
+    at = end + 1;
+  }
+  return parsed;
+}
+
+Seed parse_seed(const std::string& text) {
+  Seed seed;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, seed.value);
+  if (error != std::errc() || stop != end) fail("verify", "--seed is '{}', expected a whole number", text);
+  return seed;
+}
+
+/// One line that is redrawn on a terminal; a line now and then elsewhere.
+class Progress {
+ public:
+  void show(const verify::Progress& p) {
+    if (p.seconds < next_ && p.problems != p.all_problems) return;
+    next_ = p.seconds + (terminal_ ? 0.1 : 10);
+    const double left =
+        p.seconds / static_cast<double>(p.problems) * static_cast<double>(p.all_problems - p.problems);
+    const std::string line = fmt::format("{:>3}%  {} equal, {} different, {} left",
+                                         p.problems * 100 / std::max<std::int64_t>(p.all_problems, 1),
+                                         p.equal, p.different, duration(left));
+    if (terminal_)
+      fmt::print(stderr, "\r\033[K{}  {}", line, p.problem.substr(0, 40));
+    else
+      fmt::print(stderr, "{}\n", line);
+    std::fflush(stderr);
+  }
+  void clear() const {
+    if (terminal_) fmt::print(stderr, "\r\033[K");
+  }
+
+ private:
+  bool terminal_ = isatty(STDERR_FILENO) != 0;
+  double next_ = 0;
+};
+
+/// A row for each kernel, a column for each device: how many comparisons.
+void print_table(std::FILE* to, const verify::Report& report) {
+  std::vector<std::string> kernels;
+  for (const verify::Tally& t : report.tallies)
+    if (std::find(kernels.begin(), kernels.end(), t.kernel) == kernels.end()) kernels.push_back(t.kernel);
+  std::sort(kernels.begin(), kernels.end());
+  fmt::print(to, "{:<22}", "kernel");
+  for (const std::string& device : report.devices) fmt::print(to, "  {:>24}", device);
+  fmt::print(to, "\n");
+  for (const std::string& kernel : kernels) {
+    fmt::print(to, "{:<22}", kernel);
+    for (const std::string& device : report.devices) {
+      std::int64_t equal = 0, different = 0;
+      for (const verify::Tally& t : report.tallies)
+        if (t.kernel == kernel && t.device == device) equal += t.equal, different += t.different;
+      const std::string text = different > 0 ? fmt::format("{} equal, {} DIFFERENT", equal, different)
+                                             : fmt::format("{} equal", equal);
+      fmt::print(to, "  {:>24}", text);
+    }
+    fmt::print(to, "\n");
+  }
+}
+
+void print_text(std::FILE* to, const verify::Report& report) {
+  print_table(to, report);
+  if (!report.skips.empty()) fmt::print(to, "\nnot served:\n");
+  for (const verify::Skip& s : report.skips)
+    fmt::print(to, "  {} {} by {}: {} problem{}: {}\n", s.device, s.kernel, s.algorithm, s.problems,
+               s.problems == 1 ? "" : "s", s.reason);
+  if (!report.differences.empty()) fmt::print(to, "\ndifferent, the first of each algorithm:\n");
+  for (const verify::Difference& d : report.differences) fmt::print(to, "{}\n", d.to_string());
+  fmt::print(to, "\n{} comparisons of {} problems on {} in {}: {} equal, {} different{}\n", report.cases(),
+             report.problems, fmt::join(report.devices, ", "), duration(report.seconds), report.equal,
+             report.different, report.stopped ? "; interrupted" : "");
+  if (!report.ok() && report.different == 0 && !report.stopped)
+    fmt::print(to, "a device was named on which nothing could be compared\n");
+}
+
+nlohmann::ordered_json to_json(const verify::Report& report) {
+  using Json = nlohmann::ordered_json;
+  Json skipped = Json::array(), differences = Json::array(), algorithms = Json::array();
+  for (const verify::Skip& s : report.skips)
+    skipped.push_back({{"device", s.device},
+                       {"kernel", s.kernel},
+                       {"algorithm", s.algorithm},
+                       {"reason", s.reason},
+                       {"problems", s.problems}});
+  for (const verify::Difference& d : report.differences) {
+    Json one{
+        {"problem", d.problem}, {"device", d.device}, {"algorithm", d.algorithm}, {"variant", d.variant}};
+    if (!d.error.empty())
+      one["error"] = d.error;
+    else
+      one.update(Json{{"output", d.output},
+                      {"index", d.index},
+                      {"count", d.count},
+                      {"numel", d.numel},
+                      {"got", d.got},
+                      {"expected", d.expected}});
+    one["command"] = d.command;
+    differences.push_back(std::move(one));
+  }
+  for (const verify::Tally& t : report.tallies)
+    algorithms.push_back({{"device", t.device},
+                          {"kernel", t.kernel},
+                          {"algorithm", t.algorithm},
+                          {"equal", t.equal},
+                          {"different", t.different}});
+  return {{"ok", report.ok()},
+          {"cases", report.cases()},
+          {"equal", report.equal},
+          {"different", report.different},
+          {"problems", report.problems},
+          {"skipped", skipped},
+          {"seconds", report.seconds},
+          {"devices", report.devices},
+          {"interrupted", report.stopped},
+          {"differences", differences},
+          {"algorithms", algorithms}};
+}
+
+int verify_command(const VerifyArguments& a) {
+  InterruptGuard guard;
+  Progress progress;
+  verify::Options options;
+  options.devices = parse_devices(a.devices);
+  options.shapes = a.shapes;
+  options.seed = parse_seed(a.seed);
+  options.full = a.full;
+  options.only = a.only;
+  options.progress = [&](const verify::Progress& p) { progress.show(p); };
+  options.stop = [] { return InterruptGuard::requested(); };
+  const verify::Report report = verify::run(options);
+  progress.clear();
+  print_text(a.json ? stderr : stdout, report);
+  if (a.json)
+    fmt::print("{}\n",
+               to_json(report).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  if (report.stopped && report.different == 0) return 130;
+  return report.ok() ? 0 : 1;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Run& chosen) {
+  auto a = std::make_shared<VerifyArguments>();
+  CLI::App* command = app.add_subcommand("verify", "Check that devices give the same bits, kernel by kernel");
+  command->footer(
+      "Every kernel runs on every device by each of its algorithms and is held against the definition, the\n"
+      "CPU's plain loops. Exit code 0: all bits agree. 1: they do not, or the usage is wrong; what differs "
+      "is\n"
+      "named with its place, both values, and the command that repeats it.\n"
+      "\n"
+      "Examples:\n"
+      "  isobit verify                              all devices there are, a minute or two\n"
+      "  isobit verify --full --devices cpu,cuda    all algorithms in all ways, all types of every problem\n"
+      "  isobit verify --only conv_forward          what has that in its name\n"
+      "  isobit verify --shapes mine.txt --json     the convolutions of a file (docs/verify.md)");
+  command->add_option("--devices", a->devices,
+                      "Which, separated by commas (isobit devices); all if not given");
+  command->add_option("--shapes", a->shapes, "A file of convolutions: run only those");
+  command->add_option("--seed", a->seed, "Of the random inputs")->capture_default_str();
+  command->add_option("--only", a->only, "Only problems with this text in their name");
+  CLI::Option* quick = command->add_flag("--quick", a->quick,
+                                         "A part of the problems, each algorithm in one way: the default");
+  command->add_flag("--full", a->full, "All problems in all types, each algorithm in every way")
+      ->excludes(quick);
+  command->add_flag("--json", a->json, "End with a line of JSON");
+  command->callback([&chosen, a] { chosen = [a] { return verify_command(*a); }; });
+}
+
+}  // namespace isobit::cli

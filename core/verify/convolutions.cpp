@@ -1,0 +1,65 @@
+// Problems of the three convolutions.
+#include <isobit/error.h>
+
+#include "core/verify/families.h"
+
+namespace isobit::verify {
+namespace {
+
+/// A shape of more than this would take minutes in the definition.
+constexpr double kMostMultiplyAdds = 2e11;
+
+double multiply_adds(const ConvGeometry& g) {
+  return static_cast<double>(g.y_size()) * static_cast<double>(g.terms());
+}
+
+std::string text_of(const ConvShape& shape, Values values) {
+  const std::string kind = values == Values::plain ? "" : std::string(" ") + name_of(values);
+  return fmt::format("{} {} {}{}", shape.place, shape.name, shape.geometry.to_string(), kind);
+}
+
+}  // namespace
+
+void add_convolution(Suite& suite, const ConvShape& shape, DType dtype, Values values, bool full_only) {
+  const ConvGeometry& g = shape.geometry;
+  if (multiply_adds(g) > kMostMultiplyAdds)
+    fail(shape.place, "{:.0f} multiply-adds, expected at most {:.0f}", multiply_adds(g), kMostMultiplyAdds);
+  const std::string text = text_of(shape, values);
+  if (Case* c = suite.open("conv_forward", dtype, text, full_only)) {
+    const bool bias = c->hash() % 3 != 0, relu = c->hash() / 3 % 2 != 0;
+    c->in(dtype, g.x_size(), values)
+        .in(dtype, g.w_size(), values)
+        .in(dtype, g.k, values)
+        .out(dtype, g.y_size());
+    c->run([&](Backend& b, const Operands& o) {
+      Epilogue epilogue;
+      if (bias) epilogue.bias = o.in[2];
+      if (relu) epilogue.activation = Activation::relu;
+      b.conv_forward(g, o.in[0], o.in[1], epilogue, o.out[0]);
+    });
+  }
+  if (Case* c = suite.open("conv_backward_input", dtype, text, full_only))
+    c->in(dtype, g.y_size(), values)
+        .in(dtype, g.w_size(), values)
+        .out(dtype, g.x_size())
+        .run([&](Backend& b, const Operands& o) { b.conv_backward_input(g, o.in[0], o.in[1], o.out[0]); });
+  if (Case* c = suite.open("conv_backward_filter", dtype, text, full_only))
+    c->in(dtype, g.x_size(), values)
+        .in(dtype, g.y_size(), values)
+        .out(dtype, g.w_size())
+        .run([&](Backend& b, const Operands& o) { b.conv_backward_filter(g, o.in[0], o.in[1], o.out[0]); });
+}
+
+void add_convolutions(Suite& suite, std::span<const ConvShape> shapes) {
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    // f32 always; a quick run takes every fourth shape in the other types, each type another fourth.
+    for (std::size_t t = 0; t < 4; ++t)
+      add_convolution(suite, shapes[i], kFloating[t], Values::plain, t > 0 && i % 4 != t);
+    // NaN and infinity in a filter must show at the border too, for padded taps take part; and products that
+    // underflow to -0 are where leaving out those taps would show.
+    add_convolution(suite, shapes[i], i % 2 == 0 ? DType::f32 : DType::f64, Values::hard, i % 4 != 0);
+    add_convolution(suite, shapes[i], DType::f32, Values::tiny, i % 4 != 1);
+  }
+}
+
+}  // namespace isobit::verify

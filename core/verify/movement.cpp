@@ -1,0 +1,191 @@
+// Problems of data movement: fill, cast (all pairs of types), strided copies, padding and cropping, rows,
+// arange, one_hot.
+#include <cmath>
+
+#include "core/numerics/bits.h"
+#include "core/verify/families.h"
+
+namespace isobit::verify {
+namespace {
+
+using Extents = std::vector<std::int64_t>;
+
+void add_fills(Suite& suite) {
+  const Scalar values[] = {Scalar(0.1), Scalar(-1e300), Scalar(NAN), Scalar((std::int64_t{1} << 53) + 1)};
+  for (const DType dtype : kAllTypes) {
+    for (const std::int64_t n : {0, 1, 33, 1025, 300001}) {
+      for (int v = 0; v < 4; ++v)
+        if (Case* c = suite.open("fill", dtype, fmt::format("[{}] value {}", n, v), n > 2000 && v > 0))
+          c->out(dtype, n).run([&](Backend& b, const Operands& o) { b.fill(o.out[0], values[v]); });
+      if (dtype == DType::boolean) continue;
+      if (Case* c = suite.open("arange", dtype, fmt::format("[{}]", n)))
+        c->out(dtype, n).run([](Backend& b, const Operands& o) { b.arange(-3.7, 0.1, o.out[0]); });
+    }
+  }
+}
+
+/// All 2^16 halves; or, in f32, what lies between two of them, on the tie and beside it.
+HostArray all_halves(DType half) {
+  HostArray all(half, 65536);
+  for (std::int64_t i = 0; i < 65536; ++i) all.as<std::uint16_t>()[i] = static_cast<std::uint16_t>(i);
+  return all;
+}
+HostArray between_halves(DType half) {
+  const HostArray all = all_halves(half);
+  HostArray wide(DType::f32, 65536);
+  for (std::int64_t i = 0; i < 65536; ++i) {
+    auto bits = numerics::bit_cast<std::uint32_t>(static_cast<float>(element_value(all.view(), i)));
+    bits += (half == DType::f16 ? 0x0fffu : 0x7fffu) + static_cast<std::uint32_t>(i % 3);
+    wide.as<float>()[i] = numerics::bit_cast<float>(bits);
+  }
+  return wide;
+}
+
+void add_casts(Suite& suite) {
+  const Call cast = [](Backend& b, const Operands& o) { b.cast(o.in[0], o.out[0]); };
+  for (const DType from : kAllTypes)
+    for (const DType to : kAllTypes)
+      for (const std::int64_t n : {0, 1, 1077})
+        if (Case* c = suite.open("cast", from, fmt::format("to {} [{}]", to, n)))
+          c->in(from, n, Values::hard).out(to, n).run(cast);
+  for (const DType half : {DType::f16, DType::bf16}) {
+    if (Case* c = suite.open("cast", half, "to f32, all of them"))
+      c->in(all_halves(half)).out(DType::f32, 65536).run(cast);
+    if (Case* c = suite.open("cast", DType::f32, fmt::format("to {}, ties", half)))
+      c->in(between_halves(half)).out(half, 65536).run(cast);
+  }
+  if (Case* c = suite.open("cast", DType::u8, "to f32 [500001]"))
+    c->in(DType::u8, 500001).out(DType::f32, 500001).run(cast);
+}
+
+void add_strided_copies(Suite& suite) {
+  struct Problem {
+    Extents extents, strides;
+    std::int64_t offset, size;
+  };
+  const Problem problems[] = {
+      {{40, 33}, {1, 40}, 0, 40 * 33},               // transpose
+      {{33, 31}, {1, 33}, 0, 33 * 31},               // one off a tile of 32, both ways
+      {{64, 96}, {1, 64}, 0, 64 * 96},               // whole tiles
+      {{3, 65, 70}, {4550, 1, 65}, 0, 3 * 65 * 70},  // channels last and back
+      {{64, 3, 70}, {210, 1, 3}, 0, 64 * 210},
+      {{5, 6, 7}, {1, 5, 30}, 0, 210},                 // all axes turned round
+      {{2, 3, 4, 5, 6}, {60, 20, 5, 1, 120}, 0, 720},  // five axes
+      {{300, 500}, {1, 300}, 0, 300 * 500},
+      {{4, 9}, {9, -1}, 8, 36},  // flip
+      {{4, 9}, {0, 1}, 2, 11},   // expand
+      {{9, 4}, {1, 0}, 0, 9},
+      {{10, 20}, {50, 2}, 7, 600},  // slice
+      {{1000003}, {1}, 1, 1000004},
+      {{0, 3}, {3, 1}, 0, 1},
+      {{1}, {1}, 3, 4},
+  };
+  for (const Problem& p : problems) {
+    StridedGeometry g;
+    g.rank = static_cast<int>(p.extents.size());
+    for (int i = 0; i < g.rank; ++i) {
+      g.extent[i] = p.extents[static_cast<std::size_t>(i)];
+      g.stride[0][i] = p.strides[static_cast<std::size_t>(i)];
+    }
+    g.offset[0] = p.offset;
+    for (const DType dtype : {DType::u8, DType::boolean, DType::bf16, DType::f32, DType::i64}) {
+      const bool large = p.size > 100000;
+      if (large && dtype != DType::f32) continue;
+      const std::string text = fmt::format("[{}] strides [{}] from {}", fmt::join(p.extents, ","),
+                                           fmt::join(p.strides, ","), p.offset);
+      if (Case* c = suite.open("strided_copy", dtype, text, large))
+        c->in(dtype, p.size, Values::hard).out(dtype, g.numel()).run([&](Backend& b, const Operands& o) {
+          b.strided_copy(g, o.in[0], o.out[0]);
+        });
+    }
+  }
+}
+
+void add_paddings(Suite& suite) {
+  struct Axis {
+    std::int64_t in, before, after;
+  };
+  const std::vector<Axis> problems[] = {
+      {{7, 2, 3}},
+      {{7, -2, 3}},
+      {{7, -2, -5}},
+      {{3, 0, 0}, {5, 1, 2}, {6, 2, 0}, {4, 0, 0}},
+      {{3, 1, 0}, {5, -1, 2}, {6, 2, -3}, {4, 0, 1}},
+      {{0, 2, 1}, {3, 1, 1}},
+      {{60, 0, 0}, {30, 2, 2}, {30, 2, 2}, {3, 0, 0}},
+      {{5, 0, 0}, {4, 0, 0}},
+      {{5, 7, -8}},  // what remains lies outside the input
+      {{2, 0, 0}, {3, 0, 1}, {5, 1, 1}, {4, 1, 0}, {7, 0, 0}},
+  };
+  for (const auto& axes : problems) {
+    PadGeometry g;
+    g.rank = static_cast<int>(axes.size());
+    std::int64_t in = 1, out = 1;
+    std::string text;
+    for (int i = 0; i < g.rank; ++i) {
+      const Axis& a = axes[static_cast<std::size_t>(i)];
+      g.in[i] = a.in, g.before[i] = a.before, g.out[i] = a.before + a.in + a.after;
+      in *= g.in[i], out *= g.out[i];
+      text += fmt::format("{}{}{:+}{:+}", i > 0 ? "," : "", a.in, a.before, a.after);
+    }
+    g.value = 0.7;
+    for (const DType dtype : kAllTypes) {
+      const bool large = in > 100000 && dtype != DType::f32;
+      if (Case* c = suite.open("pad", dtype, text, large))
+        c->in(dtype, in).out(dtype, out).run([&](Backend& b, const Operands& o) {
+          b.pad(g, o.in[0], o.out[0]);
+        });
+      if (Case* c = suite.open("pad_backward", dtype, text, large))
+        c->in(dtype, out).out(dtype, in).run([&](Backend& b, const Operands& o) {
+          b.pad_backward(g, o.in[0], o.out[0]);
+        });
+    }
+  }
+}
+
+void add_row_moves(Suite& suite) {
+  constexpr std::int64_t rows = 37;
+  for (const std::int64_t size : {0, 1, 5, 64, 700})
+    for (const std::int64_t count : {0, 1, 50, 400}) {
+      std::vector<std::int64_t> at;
+      for (std::int64_t i = 0; i < count; ++i) at.push_back(i * i * 7 % rows / (i % 3 + 1));
+      const HostArray index(at);
+      for (const DType dtype : kAllTypes) {
+        const std::string text = fmt::format("{} rows of {}", count, size);
+        if (Case* c = suite.open("gather_rows", dtype, text))
+          c->in(dtype, rows * size)
+              .in(index)
+              .out(dtype, count * size)
+              .run([=](Backend& b, const Operands& o) { b.gather_rows(o.in[0], o.in[1], size, o.out[0]); });
+        if (!is_floating(dtype)) continue;
+        if (Case* c = suite.open("scatter_add_rows", dtype, text))
+          c->in(dtype, count * size, Values::hard)
+              .in(index)
+              .out(dtype, rows * size)
+              .run([=](Backend& b, const Operands& o) {
+                b.scatter_add_rows(o.in[0], o.in[1], rows, size, o.out[0]);
+              });
+      }
+    }
+  for (const std::int64_t count : {0, 1, 9000}) {
+    std::vector<std::int64_t> at;
+    for (std::int64_t i = 0; i < count; ++i) at.push_back(i * i % 11);
+    for (const DType dtype : kAllTypes)
+      if (Case* c = suite.open("one_hot", dtype, fmt::format("{} of 11", count)))
+        c->in(HostArray(at)).out(dtype, count * 11).run([](Backend& b, const Operands& o) {
+          b.one_hot(o.in[0], 11, 0.9, 0.1, o.out[0]);
+        });
+  }
+}
+
+}  // namespace
+
+void add_movement(Suite& suite) {
+  add_fills(suite);
+  add_casts(suite);
+  add_strided_copies(suite);
+  add_paddings(suite);
+  add_row_moves(suite);
+}
+
+}  // namespace isobit::verify

@@ -1,0 +1,57 @@
+// A whole run: options proven, problems counted, then run.
+#include <isobit/error.h>
+
+#include <algorithm>
+
+#include "core/verify/families.h"
+
+namespace isobit::verify {
+namespace {
+
+std::vector<Device> chosen_devices(const Options& options) {
+  std::vector<Device> list = options.devices;
+  if (list.empty())
+    for (const DeviceInfo& info : devices()) list.push_back(info.device);
+  for (std::size_t i = 0; i < list.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (list[i] == list[j]) fail("verify", "device {} is named twice", list[i]);
+  return list;
+}
+
+}  // namespace
+
+void add_everything(Suite& suite, std::span<const ConvShape> shapes) {
+  add_movement(suite);
+  add_elementwise(suite);
+  add_reductions(suite);
+  add_rows(suite);
+  add_norms(suite);
+  add_pools(suite);
+  add_random(suite);
+  add_optimizers(suite);
+  add_matmul(suite);
+  add_convolutions(suite, shapes);
+}
+
+Report run(const Options& options) {
+  for (const std::string& kernel : options.kernels) backend(Device::cpu()).algorithms(kernel);  // throws
+  Suite suite(options, chosen_devices(options));
+  const std::vector<ConvShape> shapes =
+      options.shapes.empty() ? builtin_conv_shapes() : read_conv_shapes(options.shapes);
+  const auto go = [&] {
+    if (options.shapes.empty())
+      add_everything(suite, shapes);
+    else
+      add_convolutions(suite, shapes);
+  };
+  suite.only_count(true);
+  go();
+  suite.only_count(false);
+  if (suite.counted() == 0)
+    fail("verify", "nothing to do: no problem of a {} run has '{}' in its name",
+         options.full ? "full" : "quick", options.only);
+  go();
+  return suite.take_report();
+}
+
+}  // namespace isobit::verify

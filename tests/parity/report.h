@@ -1,0 +1,52 @@
+// What the parity tests share: a report of core/verify as an assertion.
+#pragma once
+#include <gtest/gtest.h>
+#include <isobit/verify.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace isobit::parity {
+
+inline bool is_long() {
+  const char* value = std::getenv("ISOBIT_LONG");
+  return value != nullptr && *value == '1';
+}
+
+/// All registered devices but the CPU.
+inline std::vector<Device> other_devices() {
+  std::vector<Device> list;
+  for (const DeviceInfo& info : devices())
+    if (!(info.device == Device::cpu())) list.push_back(info.device);
+  return list;
+}
+
+/// All equal, on every device something, every problem served by something that is not the definition.
+inline void expect_equal(const verify::Report& report) {
+  for (const verify::Difference& d : report.differences) ADD_FAILURE() << d.to_string();
+  EXPECT_EQ(report.different, 0);
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.unserved, 0);
+  for (const verify::Tally& t : report.tallies)
+    std::printf("%s %s by %s: %lld equal\n", t.device.c_str(), t.kernel.c_str(), t.algorithm.c_str(),
+                static_cast<long long>(t.equal));
+}
+
+/// Each algorithm of `kernel` served something.
+inline void expect_all_served(const verify::Report& report, Device device, const std::string& kernel) {
+  for (const std::string& algorithm : backend(device).algorithms(kernel)) {
+    if (device == Device::cpu() && algorithm == "reference") continue;
+    const bool served =
+        std::any_of(report.tallies.begin(), report.tallies.end(), [&](const verify::Tally& t) {
+          return t.device == device.name() && t.kernel == kernel && t.algorithm == algorithm && t.equal > 0;
+        });
+    EXPECT_TRUE(served) << kernel << " by " << algorithm << " on " << device.name() << " served nothing";
+  }
+}
+
+}  // namespace isobit::parity
