@@ -58,8 +58,10 @@ Case* Suite::open(const char* kernel, DType dtype, const std::string& problem, b
   const auto& kernels = options_.kernels;
   if (!kernels.empty() && std::find(kernels.begin(), kernels.end(), kernel) == kernels.end()) return nullptr;
   std::string name = fmt::format("{} {} {}", kernel, dtype, problem);
-  if (!options_.only.empty() && name.find(options_.only) == std::string::npos) return nullptr;
+  const bool whole = name == options_.only;
+  if (!whole && (exactly_ || name.find(options_.only) == std::string::npos)) return nullptr;
   if (only_count_) {
+    if (whole && !exactly_) exactly_ = true, counted_ = 0;
     ++counted_;
     return nullptr;
   }

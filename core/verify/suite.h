@@ -88,6 +88,8 @@ class Suite {
   Options options_;
   std::vector<Device> devices_;
   bool only_count_ = false;
+  bool exactly_ =
+      false;  // Options::only is the whole name of a problem: those of which it is a part are left out
   std::int64_t counted_ = 0, all_ = 0;
   std::optional<Case> case_;
   Report report_;

@@ -1,6 +1,7 @@
 // Writes the seeds of the fuzz targets, tests/fuzz/corpus: small valid files of every kind a reader knows.
-// They are in the repository; this program says where they come from and makes them again (but for
-// fashion_mnist_image, the first test image of Fashion-MNIST as an IDX file of its own):
+// They are in the repository; this program says where they come from and makes them again, but for the shape
+// files, which were written by hand, and fashion_mnist_image, the first test image of Fashion-MNIST as an IDX
+// file of its own:
 //   make_seeds FOLDER
 #include <fmt/format.h>
 #include <isobit/io.h>

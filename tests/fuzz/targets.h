@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "core/verify/shapes.h"
+
 namespace isobit::fuzz {
 
 using Input = std::span<const std::uint8_t>;
@@ -116,13 +118,31 @@ inline void checkpoint(Input input) {
   }
 }
 
+/// A file of convolutions, and the input as one line: what goes through can be measured without overflow.
+inline void shapes(Input input) {
+  const std::string text(input.begin(), input.end());
+  const auto check = [](const verify::ConvShape& shape) {
+    const ConvGeometry& g = shape.geometry;
+    require(g.x_size() >= 0 && g.w_size() >= 0 && g.y_size() >= 0 && g.positions() >= 1 && g.terms() >= 0);
+    require(!g.to_string().empty());
+  };
+  try {
+    for (const verify::ConvShape& shape : verify::parse_conv_shapes(text, "input")) check(shape);
+  } catch (const Error&) {
+  }
+  try {
+    check(verify::parse_conv_shape(text));
+  } catch (const Error&) {
+  }
+}
+
 struct Target {
   const char* name;  ///< of the folder with its seeds
   void (*run)(Input);
 };
 inline constexpr Target targets[] = {
     {"idx", idx},   {"idx_gzip", idx}, {"safetensors", safetensors}, {"png", png},
-    {"jpeg", jpeg}, {"cifar", cifar},  {"checkpoint", checkpoint},
+    {"jpeg", jpeg}, {"cifar", cifar},  {"checkpoint", checkpoint},   {"shapes", shapes},
 };
 
 }  // namespace isobit::fuzz

@@ -2,6 +2,10 @@
 // the problems of core/verify, which `isobit verify` runs too. The CPU goes through all of them in every way
 // (instruction sets, threads); the others take a part, each problem another of their ways, unless
 // ISOBIT_LONG=1.
+#include <isobit/error.h>
+
+#include <algorithm>
+
 #include "tests/parity/report.h"
 
 namespace isobit::parity {
