@@ -25,7 +25,6 @@ foreach(device cuda simt)
 endforeach()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/builtin_devices.cpp.in ${CMAKE_CURRENT_BINARY_DIR}/builtin_devices.cpp @ONLY)
 
-
 # The shape files go into the library, so that `isobit verify` needs no folder of tests.
 file(GLOB shape_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/shapes/*.txt)
 list(SORT shape_files)

@@ -8,6 +8,9 @@
 #include "cuda/runtime/context.cuh"
 #include "cuda/runtime/guard.cuh"
 #include "cuda/runtime/properties.cuh"
+#ifndef __CUDACC__
+#include "cuda/simt/variants.h"
+#endif
 
 namespace isobit::gpu {
 namespace {
@@ -115,6 +118,10 @@ class CudaBackend final : public ListedBackend<Guard> {
     if (data != nullptr && cudaFreeHost(data) != cudaSuccess) cudaGetLastError();
   }
   std::unique_ptr<StretchTimer> make_timer() override { return std::make_unique<EventTimer>(device_); }
+#ifndef __CUDACC__
+  std::vector<std::string> variants() const override { return emulator::variants(); }
+  void set_variant(std::string_view variant) override { emulator::set_variant(variant); }
+#endif
 
  protected:
   Guard enter(const char* kernel) const override { return Guard(device_, kernel); }
