@@ -1,6 +1,8 @@
 // The errors of algorithm lists and the look-up by a kernel's name.
 #include "core/algorithm.h"
 
+#include "core/refused.h"
+
 namespace isobit {
 
 void AlgorithmListBase::fail_unknown(std::string_view name) const {

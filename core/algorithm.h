@@ -15,18 +15,6 @@
 
 namespace isobit {
 
-/// Thrown when a forced algorithm cannot serve the problem; nothing was touched.
-class Refused : public Error {
- public:
-  Refused(const char* kernel, const std::string& message, const char* reason)
-      : Error(kernel, message), reason_(reason) {}
-  /// The algorithm's own words.
-  const char* reason() const noexcept { return reason_; }
-
- private:
-  const char* reason_;  // a literal
-};
-
 template <class... Args>
 struct Algorithm {
   const char* name;

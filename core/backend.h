@@ -150,12 +150,6 @@ class Backend {
   /// back.
   virtual void force_algorithm(std::string_view kernel, std::string_view algorithm) = 0;
 
-  /// Ways to run kernels that change no bit, for whoever checks that (isobit/verify.h): instruction sets with
-  /// numbers of threads, orders of blocks. A device that has but one way says so by one name.
-  virtual std::vector<std::string> variants() const { return {"as it is"}; }
-  /// From now on kernels run that way, one of variants(); "" gives the user's own choice back.
-  virtual void set_variant(std::string_view variant) {}
-
   // ---- data movement
   virtual void fill(View out, Scalar value) = 0;
   virtual void cast(ConstView in, View out) = 0;  ///< any dtype to any (core/numerics/casts.h)

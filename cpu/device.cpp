@@ -6,6 +6,7 @@
 
 #include "core/listed_backend.h"
 #include "core/numerics/fp_mode.h"
+#include "core/variants.h"
 #include "cpu/algorithms.h"
 #include "cpu/runtime/isa.h"
 #include "cpu/runtime/memory_pool.h"
@@ -19,7 +20,7 @@ namespace {
 // Sets the caller's floating-point mode aside for the time of the call.
 using FpModeGuard = numerics::FpMode;
 
-class CpuBackend final : public ListedBackend<FpModeGuard> {
+class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants {
  public:
   CpuBackend() {
     initialize_isa();

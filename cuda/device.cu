@@ -9,6 +9,7 @@
 #include "cuda/runtime/guard.cuh"
 #include "cuda/runtime/properties.cuh"
 #ifndef __CUDACC__
+#include "core/variants.h"
 #include "cuda/simt/variants.h"
 #endif
 
@@ -42,7 +43,18 @@ class EventTimer final : public StretchTimer {
   Event start_, stop_;
 };
 
-class CudaBackend final : public ListedBackend<Guard> {
+#ifdef __CUDACC__
+/// A GPU has one way.
+class Ways {};
+#else
+class Ways : public HasVariants {
+ public:
+  std::vector<std::string> variants() const override { return emulator::variants(); }
+  void set_variant(std::string_view variant) override { emulator::set_variant(variant); }
+};
+#endif
+
+class CudaBackend final : public ListedBackend<Guard>, public Ways {
  public:
   explicit CudaBackend(int device) : device_(device) { fill_algorithms(lists()); }
 
@@ -118,10 +130,6 @@ class CudaBackend final : public ListedBackend<Guard> {
     if (data != nullptr && cudaFreeHost(data) != cudaSuccess) cudaGetLastError();
   }
   std::unique_ptr<StretchTimer> make_timer() override { return std::make_unique<EventTimer>(device_); }
-#ifndef __CUDACC__
-  std::vector<std::string> variants() const override { return emulator::variants(); }
-  void set_variant(std::string_view variant) override { emulator::set_variant(variant); }
-#endif
 
  protected:
   Guard enter(const char* kernel) const override { return Guard(device_, kernel); }

@@ -4,9 +4,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/algorithm.h"
+#include "core/refused.h"
 #include "core/verify/device_array.h"
 #include "core/verify/suite.h"
+#include "core/variants.h"
 
 namespace isobit::verify {
 
@@ -31,10 +32,12 @@ class Forced {
 /// The variant for a scope.
 class Varied {
  public:
-  Varied(Backend& backend, const std::string& variant) : backend_(backend) { backend_.set_variant(variant); }
+  Varied(HasVariants* device, const std::string& variant) : device_(device) {
+    if (device_ != nullptr) device_->set_variant(variant);
+  }
   ~Varied() {
     try {
-      backend_.set_variant("");
+      if (device_ != nullptr) device_->set_variant("");
     } catch (...) {  // the user's own choice was good before; nothing better can be done here
     }
   }
@@ -42,7 +45,7 @@ class Varied {
   Varied& operator=(const Varied&) = delete;
 
  private:
-  Backend& backend_;
+  HasVariants* device_;
 };
 
 /// A problem's operands in a device's memory; all aligned, or none (each off by another number of elements).
@@ -81,7 +84,8 @@ class Round {
       : suite_(suite), case_(one), backend_(backend(device)), name_(device.name()), expected_(expected) {}
 
   void run(const Call& call) {
-    const std::vector<std::string> variants = backend_.variants();
+    const std::vector<std::string> variants =
+        varied_ != nullptr ? varied_->variants() : std::vector<std::string>{"as it is"};
     bool served = false, only_judge = true;
     for (const std::string& algorithm : backend_.algorithms(case_.kernel_)) {
       // The definition on its own device is the judge.
@@ -116,7 +120,7 @@ class Round {
     std::optional<Difference> difference;
     try {
       const Forced forced(backend_, case_.kernel_, algorithm);
-      const Varied varied(backend_, variant);
+      const Varied varied(varied_, variant);
       Placed& place = placed(aligned);
       call(backend_, place.operands());
       difference = judge(place, algorithm, how);
@@ -173,6 +177,7 @@ class Round {
   Suite& suite_;
   const Case& case_;
   Backend& backend_;
+  HasVariants* varied_ = dynamic_cast<HasVariants*>(&backend_);  // null: the device has one way
   std::string name_;
   const std::vector<HostArray>& expected_;
   std::optional<Placed> places_[2];
