@@ -50,5 +50,7 @@ target_link_libraries(isobit
           $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
 if(ISOBIT_HAS_CUDA)
   target_link_libraries(isobit PRIVATE CUDA::cudart)
+  # For users' own .cu files: fmt 9 thinks that nvcc's C++20 cannot check format strings; it can.
+  target_compile_definitions(isobit INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
 endif()
 set_target_properties(isobit PROPERTIES DEFINE_SYMBOL "" VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})

@@ -235,3 +235,28 @@ run_tests() {
 source_files() {
   (cd "$root" && { git ls-files 2>/dev/null || find . -path ./build -prune -o -type f -printf '%P\n'; } | sort -u)
 }
+
+# ---- the virtual GPU
+
+# A libcudart that executes on the CPU what nvcc made: where its sources lie beside the repository it is built, once, into
+# build/virtual-gpu, and the folder is printed. Fails where there are no sources.
+virtual_gpu() {
+  local sources=$root/../shared/tools/ptxsim out=$root/build/virtual-gpu
+  [[ -x $sources/build ]] || return 1
+  if [[ ! -e $out/libcudart.so.13 || $sources/exec.cc -nt $out/libcudart.so.13 || $sources/rt.cc -nt $out/libcudart.so.13 ]]; then
+    if [[ -n $(missing_packages libzstd-dev) ]]; then as_root apt-get install -y -qq libzstd-dev >/dev/null; fi
+    "$sources/build" "$out" >&2
+  fi
+  printf '%s\n' "$out"
+}
+
+# nvcc, by PATH or where the toolkit puts itself; fails where there is none.
+find_nvcc() {
+  if [[ -n ${CUDACXX:-} ]]; then
+    printf '%s\n' "$CUDACXX"
+  elif has nvcc; then
+    command -v nvcc
+  else
+    [[ -x /usr/local/cuda/bin/nvcc ]] && printf '%s\n' /usr/local/cuda/bin/nvcc
+  fi
+}
