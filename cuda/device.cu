@@ -150,6 +150,19 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
   int device_;
 };
 
+void register_one(int device) {
+#ifdef ISOBIT_CUDA_ARCHITECTURES
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute");
+  if (std::string reason = why_not_built(ISOBIT_CUDA_ARCHITECTURES, major, minor); !reason.empty()) {
+    report_missing_device(device_name(device), reason);
+    return;
+  }
+#endif
+  register_backend(std::make_unique<CudaBackend>(device));
+}
+
 }  // namespace
 
 void register_device() {
@@ -171,18 +184,11 @@ void register_device() {
     return;
   }
   for (int device = 0; device < count; ++device) {
-#ifdef ISOBIT_CUDA_ARCHITECTURES
-    int major = 0, minor = 0;
-    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
-          "cudaDeviceGetAttribute");
-    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device),
-          "cudaDeviceGetAttribute");
-    if (std::string reason = why_not_built(ISOBIT_CUDA_ARCHITECTURES, major, minor); !reason.empty()) {
-      report_missing_device(device_name(device), reason);
-      continue;
+    try {
+      register_one(device);
+    } catch (const Error& error) {
+      report_missing_device(device_name(device), error.what());
     }
-#endif
-    register_backend(std::make_unique<CudaBackend>(device));
   }
 }
 
