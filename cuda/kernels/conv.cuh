@@ -131,28 +131,23 @@ __device__ inline bool cropped(const AxisGeometry& a, std::int64_t in) {
 
 /// What follows a convolution's sum.
 struct Finish {
-  const void* bias = nullptr;
-  DType dtype = DType::f32;  // of the bias
+  const void* bias = nullptr;  // of the type of x, or null
   bool relu = false;
 };
 
-inline Finish make_finish(const Epilogue& e) {
-  return {e.bias.data, e.bias.dtype, e.activation == Activation::relu};
+/// Throws Error when the bias is not of type `dtype`: conv() demands one type of all operands.
+inline Finish make_finish(const Epilogue& e, DType dtype) {
+  if (e.bias.data != nullptr && e.bias.dtype != dtype)
+    throw Error("conv_forward", "bias is " + std::string(name_of(e.bias.dtype)) + ", expected " +
+                                    std::string(name_of(dtype)) + " as x is");
+  return {e.bias.data, e.activation == Activation::relu};
 }
 
-template <class V>
-__device__ V finished(const Finish& finish, std::int64_t k, V sum) {
-  if (finish.bias != nullptr) {
-    V bias = 0;
-    if (finish.dtype == DType::f32) bias = static_cast<V>(static_cast<const float*>(finish.bias)[k]);
-    if (finish.dtype == DType::f64) bias = static_cast<V>(static_cast<const double*>(finish.bias)[k]);
-    if (finish.dtype == DType::f16)
-      bias = static_cast<V>(numerics::widen(static_cast<const f16*>(finish.bias)[k]));
-    if (finish.dtype == DType::bf16)
-      bias = static_cast<V>(numerics::widen(static_cast<const bf16*>(finish.bias)[k]));
-    sum = sum + bias;
-  }
-  return finish.relu && sum < 0 ? V{0} : sum;
+/// sum, the bias of filter k added, the activation applied; the bias is of storage type S.
+template <class S>
+__device__ Compute<S> finished(const Finish& finish, std::int64_t k, Compute<S> sum) {
+  if (finish.bias != nullptr) sum = sum + numerics::widen(static_cast<const S*>(finish.bias)[k]);
+  return finish.relu && sum < 0 ? Compute<S>{0} : sum;
 }
 
 /// The thread's place in a grid-stride loop.

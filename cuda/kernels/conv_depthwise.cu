@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) forward(Conv g, const S* x, const S*
     S* to = y + (((n * ad.out + o) * ah.out + p) * aw.out + q) * g.k + k;
 #pragma unroll
     for (int j = 0; j < kRun; ++j)
-      if (q + j < aw.out) to[j * g.k] = numerics::cast<S>(finished(finish, k, chains.sum(j)));
+      if (q + j < aw.out) to[j * g.k] = numerics::cast<S>(finished<S>(finish, k, chains.sum(j)));
   }
 }
 
@@ -232,7 +232,7 @@ void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, con
   with_floating("conv_forward", x.dtype, [&](auto type) {
     using S = decltype(type);
     launch(forward<S>, grid_stride_blocks(blocks_for(y.numel, kRun), kThreads), kThreads, 0, make_conv(g),
-           x.as<S>(), w.as<S>(), make_finish(epilogue), y.as<S>());
+           x.as<S>(), w.as<S>(), make_finish(epilogue, x.dtype), y.as<S>());
   });
 }
 

@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(kThreads) forward(Conv g, const S* x, const S*
               chain.fma(V{0}, numerics::widen(filter[c * g.k]));
           }
         }
-    y[i] = numerics::cast<S>(finished(finish, k, chain.sum()));
+    y[i] = numerics::cast<S>(finished<S>(finish, k, chain.sum()));
   }
 }
 
@@ -161,7 +161,7 @@ void conv_forward_direct(const ConvGeometry& g, ConstView x, ConstView w, const 
   with_floating("conv_forward", x.dtype, [&](auto type) {
     using S = decltype(type);
     launch(forward<S>, grid_stride_blocks(y.numel, kThreads), kThreads, 0, make_conv(g), x.as<S>(), w.as<S>(),
-           make_finish(epilogue), y.as<S>());
+           make_finish(epilogue, x.dtype), y.as<S>());
   });
 }
 

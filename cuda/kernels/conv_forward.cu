@@ -12,7 +12,7 @@ Gemm forward_product(const ConvGeometry& g, ConstView x, ConstView w, const Epil
   p.a = x.data;
   p.b = w.data;
   p.out = y.data;
-  p.finish = make_finish(epilogue);
+  p.finish = make_finish(epilogue, x.dtype);
   p.batches = g.groups;
   p.a_batch = cg;
   p.b_batch = p.out_batch = p.bias_batch = kg;

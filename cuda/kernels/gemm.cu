@@ -53,8 +53,8 @@ __global__ void __launch_bounds__(kCombineThreads) gemm_combine(Gemm p, TileNumb
       tree.add(total);
     }
     const std::int64_t k = at.batch * p.bias_batch + n;
-    static_cast<S*>(p.out)[at.batch * p.out_batch + place(maps.out_rows, m).offset + n] =
-        numerics::cast<S>(finished(p.finish, k, tree.sum()));
+    static_cast<S*>(p.out)[at.batch * p.out_batch + place(maps.out_rows, m) + n] =
+        numerics::cast<S>(finished<S>(p.finish, k, tree.sum()));
   }
 }
 

@@ -70,23 +70,20 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
               b_shift = p.b_reach == Reach::term_vector ? 2 : 0;
     for (int e = thread; e < kM >> row_shift; e += kThreads) {
       const std::int64_t m = m0 + (e << row_shift), last = rows - (1 << row_shift);
-      const Place to = place(maps.a_rows, m < last ? m : last);
-      a_row[e] = to.offset;
-      for (int axis = 0; axis < 3; ++axis) a_row_at[axis][e] = to.at[axis];
+      a_row[e] =
+          place(maps.a_rows, m < last ? m : last, [&](int axis, std::int32_t x) { a_row_at[axis][e] = x; });
     }
     for (int e = thread; e < kM; e += kThreads)
-      out_row[e] = place(maps.out_rows, m0 + e < rows ? m0 + e : rows - 1).offset;
+      out_row[e] = place(maps.out_rows, m0 + e < rows ? m0 + e : rows - 1);
 
     const auto fill_terms = [&](int half, Unit u) {
       const std::int64_t first = u.leaf * maps.leaf_terms + u.block * numerics::kBlock;
       const int terms = unit_terms(maps, u);
-      for (int e = thread; e << a_shift < terms; e += kThreads) {
-        const Place to = place(maps.a_terms, first + (e << a_shift));
-        a_term[half][e] = to.offset;
-        for (int axis = 0; axis < 3; ++axis) a_term_at[half][axis][e] = to.at[axis];
-      }
+      for (int e = thread; e << a_shift < terms; e += kThreads)
+        a_term[half][e] = place(maps.a_terms, first + (e << a_shift),
+                                [&](int axis, std::int32_t x) { a_term_at[half][axis][e] = x; });
       for (int e = thread; e << b_shift < terms; e += kThreads)
-        b_term[half][e] = place(maps.b_terms, first + (e << b_shift)).offset;
+        b_term[half][e] = place(maps.b_terms, first + (e << b_shift));
     };
 
     const S* const a = static_cast<const S*>(p.a) + at.batch * p.a_batch;
@@ -294,16 +291,17 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
             const Four<V> four = *reinterpret_cast<const Four<V>*>(strip + e * 4);
             S* const to = static_cast<S*>(p.out) + (at.batch * p.out_batch + out_row[row] + n);
             const std::int64_t k = at.batch * p.bias_batch + n;
-            if (p.out_vector) {
-              Four<S> result;
+            Four<S> result;
 #pragma unroll
-              for (int x = 0; x < 4; ++x)
-                result.value[x] = numerics::cast<S>(finished(p.finish, k + x, four.value[x]));
+            for (int x = 0; x < 4; ++x)
+              result.value[x] =
+                  numerics::cast<S>(n + x < p.columns ? finished<S>(p.finish, k + x, four.value[x]) : V{0});
+            if (p.out_vector) {
               *reinterpret_cast<Four<S>*>(to) = result;
             } else {
 #pragma unroll
               for (int x = 0; x < 4; ++x)
-                if (n + x < p.columns) to[x] = numerics::cast<S>(finished(p.finish, k + x, four.value[x]));
+                if (n + x < p.columns) to[x] = result.value[x];
             }
           }
         }
