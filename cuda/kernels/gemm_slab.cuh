@@ -9,11 +9,9 @@ inline constexpr int kSlab = 8;
 inline constexpr int kBlockTerms = static_cast<int>(numerics::kBlock);
 static_assert(kBlockTerms % kSlab == 0);
 
-/// Four neighbours in one access, or in two where they take more than 16 bytes.
+/// Four neighbours, moved in one access, or in two where they take more than 16 bytes.
 template <class T>
-struct alignas(sizeof(T) * 4 < 16 ? sizeof(T) * 4 : 16) Four {
-  T value[4];
-};
+using Four = Pack<T, 4>;
 
 /// The shape of a tile: rows, columns, and those of one thread.
 template <int kM_, int kN_, int kTM_, int kTN_>
@@ -74,7 +72,7 @@ __device__ inline void load_slab(bool fours, Deal at, int first, int terms, S fi
       if ((kCount >= 4 || (row < kRows && term < kSlab)) && first + term < terms)
         four = fetch_four(row, first + term);
 #pragma unroll
-      for (int x = 0; x < 4; ++x) stage[i + x] = four.value[x];
+      for (int x = 0; x < 4; ++x) stage[i + x] = four.at[x];
     }
   } else {
 #pragma unroll
@@ -102,12 +100,12 @@ __device__ inline void store_slab(Reach reach, Deal at, const S (&stage)[kStaged
     if (kCount < 4 && (row >= kRows || term >= kSlab)) continue;
     Four<V> four;
 #pragma unroll
-    for (int x = 0; x < 4; ++x) four.value[x] = numerics::widen(stage[i + x]);
+    for (int x = 0; x < 4; ++x) four.at[x] = numerics::widen(stage[i + x]);
     if (reach == Reach::row_vector) {
       *reinterpret_cast<Four<V>*>(&tile[term][row]) = four;
     } else {
 #pragma unroll
-      for (int x = 0; x < 4; ++x) tile[term + x][row] = four.value[x];
+      for (int x = 0; x < 4; ++x) tile[term + x][row] = four.at[x];
     }
   }
 }

@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         for (int j = 0; j < kTN; j += 4) {
           Four<V> four;
 #pragma unroll
-          for (int x = 0; x < 4; ++x) four.value[x] = sum[i][j + x];
+          for (int x = 0; x < 4; ++x) four.at[x] = sum[i][j + x];
           reinterpret_cast<Four<V>*>(slot)[(i * (kTN / 4) + j / 4) * kThreads + thread] = four;
         }
     };
@@ -177,7 +177,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
           const Four<V> four =
               reinterpret_cast<const Four<V>*>(slot)[(i * (kTN / 4) + j / 4) * kThreads + thread];
 #pragma unroll
-          for (int x = 0; x < 4; ++x) sum[i][j + x] = four.value[x] + sum[i][j + x];
+          for (int x = 0; x < 4; ++x) sum[i][j + x] = four.at[x] + sum[i][j + x];
         }
     };
     const std::int64_t tiles = gridDim.x, tile = blockIdx.x;
@@ -215,14 +215,14 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
             const Four<V> four =
                 *reinterpret_cast<const Four<V>*>(&a_tile[buffer][t][spread(kM, kTM, mine.row, i)]);
 #pragma unroll
-            for (int x = 0; x < 4; ++x) a_part[i + x] = four.value[x];
+            for (int x = 0; x < 4; ++x) a_part[i + x] = four.at[x];
           }
 #pragma unroll
           for (int j = 0; j < kTN; j += 4) {
             const Four<V> four =
                 *reinterpret_cast<const Four<V>*>(&b_tile[buffer][t][spread(kN, kTN, mine.column, j)]);
 #pragma unroll
-            for (int x = 0; x < 4; ++x) b_part[j + x] = four.value[x];
+            for (int x = 0; x < 4; ++x) b_part[j + x] = four.at[x];
           }
 #pragma unroll
           for (int i = 0; i < kTM; ++i)
@@ -279,7 +279,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         for (int j = 0; j < kTN; j += 4) {
           Four<V> four;
 #pragma unroll
-          for (int x = 0; x < 4; ++x) four.value[x] = sum[i][j + x];
+          for (int x = 0; x < 4; ++x) four.at[x] = sum[i][j + x];
           *reinterpret_cast<Four<V>*>(strip + mine.row * kN + spread(kN, kTN, mine.column, j)) = four;
         }
         __syncthreads();
@@ -294,14 +294,14 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
             Four<S> result;
 #pragma unroll
             for (int x = 0; x < 4; ++x)
-              result.value[x] =
-                  numerics::cast<S>(n + x < p.columns ? finished<S>(p.finish, k + x, four.value[x]) : V{0});
+              result.at[x] =
+                  numerics::cast<S>(n + x < p.columns ? finished<S>(p.finish, k + x, four.at[x]) : V{0});
             if (p.out_vector) {
               *reinterpret_cast<Four<S>*>(to) = result;
             } else {
 #pragma unroll
               for (int x = 0; x < 4; ++x)
-                if (n + x < p.columns) to[x] = result.value[x];
+                if (n + x < p.columns) to[x] = result.at[x];
             }
           }
         }
