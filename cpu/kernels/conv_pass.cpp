@@ -14,6 +14,7 @@
 #include "cpu/kernels/conv_pass.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "core/numerics/order.h"
@@ -76,10 +77,9 @@ class PassRunner {
     runs_ = runs.data();
     block_runs_ = block_runs.data();
 
-    FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, units_);
-    const Scratch<T> packed(panels.packed_elements());
-    panels.pack_all(packed.data());
-    panels_ = &panels;
+    panels_.emplace(pass_, tiles_, planes_ * height_.outputs * width_.outputs, units_);
+    const Scratch<T> packed(panels_->packed_elements());
+    panels_->pack_all(packed.data());
 
     const bool widen_bias = pass_.bias.data != nullptr && size_of(pass_.bias.dtype) != sizeof(T);
     const Scratch<T> bias(widen_bias ? out_channels_ : 0);
@@ -381,7 +381,7 @@ class PassRunner {
   const AxisClass *rows_ = nullptr, *columns_ = nullptr;
   const Run* runs_ = nullptr;
   const std::int64_t* block_runs_ = nullptr;
-  const FilterPanels<T>* panels_ = nullptr;
+  std::optional<FilterPanels<T>> panels_;
   const T* bias_ = nullptr;
 };
 
