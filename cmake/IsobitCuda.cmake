@@ -8,10 +8,10 @@
 #   ISOBIT_SIMT=ON|OFF        the device "simt"
 #   ISOBIT_SIMT_FMA=ON|OFF    on x86-64 with g++: simt's kernels use the fma instruction (else they compute it: the same
 #                             bits, several times slower). Where the processor lacks it the device is left out.
-set(ISOBIT_CUDA OFF CACHE STRING "the CUDA device: AUTO, ON or OFF")
+set(ISOBIT_CUDA AUTO CACHE STRING "the CUDA device: AUTO, ON or OFF")
 set_property(CACHE ISOBIT_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(ISOBIT_CUDA_ARCHITECTURES "" CACHE STRING "GPU architectures, as CMAKE_CUDA_ARCHITECTURES; empty: all")
-option(ISOBIT_SIMT "build the device simt: the CUDA kernels, executed on the CPU" OFF)
+option(ISOBIT_SIMT "build the device simt: the CUDA kernels, executed on the CPU" ON)
 option(ISOBIT_SIMT_FMA "simt's kernels use the fma instruction of x86-64" ON)
 
 set(ISOBIT_HAS_CUDA OFF)

@@ -118,7 +118,7 @@ ninja_build() {
 # The library as a shared one, and the program, at -O1: in build/shared.
 build_shared_library() {
   configure_build "$root/build/shared" --preset release -B "$root/build/shared" -DBUILD_SHARED_LIBS=ON \
-    -DCMAKE_CXX_FLAGS_RELEASE='-O1 -DNDEBUG' -DISOBIT_TESTS=OFF -DISOBIT_BENCHMARKS=OFF
+    -DCMAKE_CXX_FLAGS_RELEASE='-O1 -DNDEBUG' -DISOBIT_TESTS=OFF -DISOBIT_BENCHMARKS=OFF -DISOBIT_SIMT=OFF
   ninja_build "$root/build/shared"
 }
 
