@@ -6,22 +6,25 @@
 namespace isobit::gpu::kernels {
 namespace {
 
-/// A run of bytes in which a value of 1, 2, 4 or 8 bytes repeats: `body` aligned packs, before them `head`
-/// and after them `tail` bytes, fewer than 16 each. The value's size divides 16, so every pack is the same,
-/// and the bytes of the tail are the first of a pack; those of the head, which starts with a whole value,
-/// too.
+/// A run of bytes in which a value of 1, 2, 4 or 8 bytes repeats: `body` aligned packs of 16, before them
+/// `head` and after them `tail` bytes, fewer than 16 each. `bits`: the value, repeated to 8 bytes. Packs and
+/// tail start with a whole value, for its size divides 16, and so does the head.
 struct Run {
   std::uint8_t* data;
   std::int64_t head, body, tail;
+  std::uint64_t bits;
 };
 
-__global__ void __launch_bounds__(kMapThreads) fill_run(Run run, Pack<std::uint8_t, 16> pattern) {
-  auto* packs = reinterpret_cast<Pack<std::uint8_t, 16>*>(run.data + run.head);
-  for (std::int64_t i = grid_thread(); i < run.body; i += grid_threads()) packs[i] = pattern;
+__global__ void __launch_bounds__(kMapThreads) fill_run(Run run) {
+  using Eights = Pack<std::uint64_t, 2>;
+  const Eights pack{{run.bits, run.bits}};
+  auto* packs = reinterpret_cast<Eights*>(run.data + run.head);
+  for (std::int64_t i = grid_thread(); i < run.body; i += grid_threads()) packs[i] = pack;
   const std::int64_t i = grid_thread();
   if (i >= 16) return;
-  if (i < run.head) run.data[i] = pattern.at[i];
-  if (i < run.tail) run.data[run.head + 16 * run.body + i] = pattern.at[i];
+  const std::uint8_t byte = static_cast<std::uint8_t>(run.bits >> (i % 8 * 8));
+  if (i < run.head) run.data[i] = byte;
+  if (i < run.tail) run.data[run.head + 16 * run.body + i] = byte;
 }
 
 template <class S>
@@ -49,14 +52,13 @@ void fill(View out, Scalar value) {
   const std::int64_t size = size_of(out.dtype), bytes = out.numel * size;
   std::uint64_t bits = 0;
   with_dtype(out.dtype, [&](auto type) { bits = bits_of(scalar_as<decltype(type)>(value)); });
-  Pack<std::uint8_t, 16> pattern{};
-  for (int i = 0; i < 16; ++i) pattern.at[i] = static_cast<std::uint8_t>(bits >> (i % size * 8));
+  for (std::int64_t have = size; have < 8; have *= 2) bits |= bits << (8 * have);
   const std::int64_t over = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out.data) % 16);
   const std::int64_t to_aligned = over == 0 ? 0 : 16 - over;
   const std::int64_t head = to_aligned < bytes ? to_aligned : bytes;
-  const Run run{out.as<std::uint8_t>(), head, (bytes - head) / 16, (bytes - head) % 16};
+  const Run run{out.as<std::uint8_t>(), head, (bytes - head) / 16, (bytes - head) % 16, bits};
   const std::int64_t threads = run.body < kMapThreads ? kMapThreads : run.body;
-  launch(fill_run, grid_stride_blocks(threads, kMapThreads), kMapThreads, 0, run, pattern);
+  launch(fill_run, grid_stride_blocks(threads, kMapThreads), kMapThreads, 0, run);
 }
 
 void arange(double start, double step, View out) {
