@@ -10,14 +10,18 @@ namespace {
 
 template <class T>
 __global__ void __launch_bounds__(kMapThreads)
-    drop(RandomKey key, Counters counters, float threshold, T scale, const void* x, void* out, DType dtype) {
+    drop(RandomKey key, Counters counters, float threshold, T scale, const void* x, void* out, DType dtype,
+         bool packs) {
   for_blocks<4>(counters, [&](std::uint64_t block, std::int64_t i) {
     const numerics::PhiloxBlock words = numerics::random_block(key, block);
-    for (int k = 0; k < 4; ++k) {
-      if (i + k < 0 || i + k >= counters.n) continue;
-      const float u = numerics::uniform_from_word(words.word[k]);
-      store_any(out, dtype, i + k, u < threshold ? T{0} : load_any<T>(x, dtype, i + k) * scale);
-    }
+    with_storage<T>(dtype, [&](auto type) {
+      using S = decltype(type);
+      T v[4];
+      read_block<4>(static_cast<const S*>(x), i, counters.n, packs, v);
+      for (int k = 0; k < 4; ++k)
+        v[k] = numerics::uniform_from_word(words.word[k]) < threshold ? T{0} : v[k] * scale;
+      write_block<4>(static_cast<S*>(out), i, counters.n, packs, v);
+    });
   });
 }
 
@@ -27,7 +31,8 @@ void run(RandomKey key, std::uint64_t first, double p, ConstView x, View out) {
   // u is a multiple of 2^-24 below 1: it is less than p when it is less than p rounded up to such a multiple.
   const float threshold = static_cast<float>(std::ceil(p * 0x1p24) * 0x1p-24);
   launch(drop<T>, grid_stride_blocks(blocks_of(counters, 4), kMapThreads), kMapThreads, 0, key, counters,
-         threshold, static_cast<T>(1 / (1 - p)), x.data, out.data, out.dtype);
+         threshold, static_cast<T>(1 / (1 - p)), x.data, out.data, out.dtype,
+         packs_blocks<4>(counters, x.data, x.dtype) && packs_blocks<4>(counters, out.data, out.dtype));
 }
 
 }  // namespace

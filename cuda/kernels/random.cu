@@ -1,5 +1,6 @@
 // random_uniform, random_normal: a thread owns a block of the generator, four f32 (f16, bf16) or two f64
-// elements (grid-stride loop). f32, f16 and bf16 share a kernel.
+// elements (grid-stride loop), and stores them at once where they lie in an aligned pack. f32, f16 and bf16
+// share a kernel.
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/random.cuh"
 
@@ -22,44 +23,51 @@ __device__ void normal_block(RandomKey key, std::uint64_t block, double (&z)[2])
   numerics::normal_block_f64(key, block, z);
 }
 
-/// Those of v, elements from i on, that lie in the output.
-template <class T>
-__device__ void store_block(const Counters& c, std::int64_t i, const T (&v)[kBlockValues<T>], void* out,
-                            DType dtype) {
-  for (int k = 0; k < kBlockValues<T>; ++k)
-    if (i + k >= 0 && i + k < c.n) store_any(out, dtype, i + k, v[k]);
-}
+/// Where a kernel writes; `packs`: whole blocks at once.
+struct Target {
+  void* data;
+  DType dtype;
+  bool packs;
+};
 
 template <class T>
-__global__ void __launch_bounds__(kMapThreads)
-    draw_uniform(RandomKey key, Counters counters, T low, T high, void* out, DType dtype) {
-  for_blocks<kBlockValues<T>>(counters, [&](std::uint64_t block, std::int64_t i) {
-    T v[kBlockValues<T>];
-    uniform_block(key, block, v);
-    for (T& u : v) u = numerics::uniform_between(u, low, high);
-    store_block(counters, i, v, out, dtype);
+__device__ void store_block(const Counters& c, std::int64_t i, const T (&v)[kBlockValues<T>], Target out) {
+  with_storage<T>(out.dtype, [&](auto type) {
+    write_block<kBlockValues<T>>(static_cast<decltype(type)*>(out.data), i, c.n, out.packs, v);
   });
 }
 
 template <class T>
 __global__ void __launch_bounds__(kMapThreads)
-    draw_normal(RandomKey key, Counters counters, T mean, T deviation, void* out, DType dtype) {
+    draw_uniform(RandomKey key, Counters counters, T low, T high, Target out) {
+  for_blocks<kBlockValues<T>>(counters, [&](std::uint64_t block, std::int64_t i) {
+    T v[kBlockValues<T>];
+    uniform_block(key, block, v);
+    for (T& u : v) u = numerics::uniform_between(u, low, high);
+    store_block(counters, i, v, out);
+  });
+}
+
+template <class T>
+__global__ void __launch_bounds__(kMapThreads)
+    draw_normal(RandomKey key, Counters counters, T mean, T deviation, Target out) {
   for_blocks<kBlockValues<T>>(counters, [&](std::uint64_t block, std::int64_t i) {
     T v[kBlockValues<T>];
     normal_block(key, block, v);
     for (T& z : v) z = numerics::fma(z, deviation, mean);
-    store_block(counters, i, v, out, dtype);
+    store_block(counters, i, v, out);
   });
 }
 
 /// Runs kernel(key, counters, a, b, ...) for elements of T.
 template <class T>
-void run(void (*kernel)(RandomKey, Counters, T, T, void*, DType), RandomKey key, std::uint64_t first,
-         double a, double b, View out) {
+void run(void (*kernel)(RandomKey, Counters, T, T, Target), RandomKey key, std::uint64_t first, double a,
+         double b, View out) {
   constexpr int kEach = kBlockValues<T>;
   const Counters counters(first, out.numel, kEach);
   launch(kernel, grid_stride_blocks(blocks_of(counters, kEach), kMapThreads), kMapThreads, 0, key, counters,
-         static_cast<T>(a), static_cast<T>(b), out.data, out.dtype);
+         static_cast<T>(a), static_cast<T>(b),
+         Target{out.data, out.dtype, packs_blocks<kEach>(counters, out.data, out.dtype)});
 }
 
 }  // namespace

@@ -34,4 +34,41 @@ __device__ inline void for_blocks(const Counters& c, const Body& body) {
     body((c.start + static_cast<std::uint64_t>(k)) & c.mask, kEach * k - c.head);
 }
 
+/// Calls body(S{}) for the storage type S of floating elements that are computed in T.
+template <class T, class Body>
+__device__ inline void with_storage(DType dtype, const Body& body) {
+  if constexpr (std::is_same_v<T, double>) {
+    body(double{});
+  } else {
+    if (dtype == DType::f32) {
+      body(float{});
+    } else if (dtype == DType::f16) {
+      body(f16{});
+    } else {
+      body(bf16{});
+    }
+  }
+}
+
+/// Whether whole blocks of N elements lie in aligned packs.
+template <int N>
+bool packs_blocks(const Counters& c, const void* data, DType dtype) {
+  const std::uintptr_t bytes = static_cast<std::uintptr_t>(N * size_of(dtype) < 16 ? N * size_of(dtype) : 16);
+  return c.head == 0 && reinterpret_cast<std::uintptr_t>(data) % bytes == 0;
+}
+
+/// Elements [i, i + N) of a block, of which those outside of the output are 0 or left out.
+template <int N, class S>
+__device__ inline void read_block(const S* x, std::int64_t i, std::int64_t n, bool packs, Value<S> (&v)[N]) {
+  if (packs && i + N <= n) return read_pack(x, i, v);
+  for (int k = 0; k < N; ++k) v[k] = i + k >= 0 && i + k < n ? widened(x[i + k]) : Value<S>{};
+}
+template <int N, class S>
+__device__ inline void write_block(S* out, std::int64_t i, std::int64_t n, bool packs,
+                                   const Value<S> (&v)[N]) {
+  if (packs && i + N <= n) return write(out, i, n, true, v);
+  for (int k = 0; k < N; ++k)
+    if (i + k >= 0 && i + k < n) out[i + k] = stored<S>(v[k]);
+}
+
 }  // namespace isobit::gpu::kernels
