@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cuda/simt/runner.h"
+#include "cuda/simt/tracer_hooks.h"
 
 namespace isobit::emulator {
 
@@ -20,6 +21,7 @@ void async_wait(int groups) {
 }
 
 void Runner::async_copy(void* destination, const void* source, int bytes, int filled, Place place) {
+  const Inside inside(*this);
   if ((bytes != 4 && bytes != 8 && bytes != 16) || filled < 0 || filled > bytes) {
     die(FaultKind::bad_async_copy, fmt::format("cp.async of {} of {} bytes", filled, bytes), place);
   }
@@ -32,6 +34,7 @@ void Runner::async_copy(void* destination, const void* source, int bytes, int fi
         fmt::format("cp.async of {} bytes, {} <- {}, which are not multiples", bytes, destination, source),
         place);
   }
+  if (tracer != nullptr) tracer->copy_issued(destination, source, bytes, filled, place.file, place.line);
   std::memset(destination, 0xff, size);
   copies_.push_back({destination, source, static_cast<std::uint8_t>(bytes), static_cast<std::uint8_t>(filled),
                      commits_[current_->linear], current_->copies});
@@ -43,6 +46,7 @@ void Runner::async_commit() {
 }
 
 void Runner::async_wait(int groups) {
+  const Inside inside(*this);
   // Copies form a chain, newest first; those in the newest `groups` commits, and those not committed, stay
   // open.
   std::int32_t* link = &current_->copies;
@@ -51,6 +55,7 @@ void Runner::async_wait(int groups) {
     if (copy.group < commits_[current_->linear] - groups) {
       std::memcpy(copy.destination, copy.source, copy.filled);
       std::memset(static_cast<char*>(copy.destination) + copy.filled, 0, copy.bytes - copy.filled);
+      if (tracer != nullptr) tracer->copy_landed(copy.destination, copy.bytes);
       *link = copy.previous;
     } else {
       link = &copy.previous;

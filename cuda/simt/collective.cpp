@@ -8,6 +8,7 @@
 #include "cuda/simt/device_state.h"
 #include "cuda/simt/index.h"
 #include "cuda/simt/runner.h"
+#include "cuda/simt/tracer_hooks.h"
 
 namespace isobit::emulator {
 namespace {
@@ -53,6 +54,7 @@ void Runner::check_partners(const Request& request, const Warp& state, const Thr
 }
 
 void Runner::collective(Request& request) {
+  const Inside inside(*this);
   Thread& me = *current_;
   const int lane = me.linear % kWarp, first = me.linear - lane;
   Warp& state = warps_[static_cast<std::size_t>(first / kWarp)];
@@ -75,6 +77,8 @@ void Runner::collective(Request& request) {
       lanes[other] = warp[other].request;
     }
     request.operation->compute(lanes, request.mask);
+    if (tracer != nullptr && request.operation->orders_memory)
+      tracer->warp_synced(first / kWarp, request.mask);
     state.posted &= ~request.mask;
     state.leader = state.posted == 0 ? nullptr : warp[std::countr_zero(state.posted)].request;
     wake_warp(first, request.mask);
@@ -83,6 +87,7 @@ void Runner::collective(Request& request) {
 }
 
 void Runner::die(FaultKind kind, std::string text, Place place) {
+  in_kernel_ = false;
   {
     const std::string at = place.line != 0 ? fmt::format(" ({}:{})", place.file, place.line) : "";
     device_fault(kind, fmt::format("{}: {}{}", where(), text, at));

@@ -53,6 +53,7 @@ cudaError_t check_launch(const void* kernel, dim3 grid, dim3 block, std::size_t 
 
 void execute(Launch& launch) {
   const DeviceMemory::Access access;
+  if (tracer != nullptr) tracer->launching();
   run_on_workers(launch);
 }
 
@@ -77,6 +78,7 @@ void enqueue_launch(const void* kernel, void (*invoke)(const void* payload), con
     Launch launch;
     launch.invoke = invoke;
     launch.payload = arguments;
+    launch.payload_bytes = payload_bytes;
     launch.kernel = kernel;
     launch.grid = grid;
     launch.block = block;

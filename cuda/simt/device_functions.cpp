@@ -63,7 +63,7 @@ constexpr Operation kShuffles[] = {
     {"__shfl_xor_sync", compute_shuffle<detail::Shuffle::exclusive_or>},
 };
 constexpr Operation kBallot{"a vote", compute_ballot};
-constexpr Operation kSyncWarp{"__syncwarp", compute_nothing};
+constexpr Operation kSyncWarp{"__syncwarp", compute_nothing, true};
 
 }  // namespace
 
@@ -130,6 +130,7 @@ void __threadfence_block() {
 }
 
 void* Runner::shared_variable(const SharedTag& tag) {
+  const Inside inside(*this);
   void* const memory = shared_.variable(tag);
   if (memory == nullptr) {
     die(FaultKind::shared_limit,

@@ -39,6 +39,12 @@ class DeviceMemory {
   /// Names an allocation whose fence was written to; empty when all are whole.
   std::string broken_fence() const;
   void forget_all();
+  template <class F>
+  void for_each_live(F&& f) {
+    for (auto& [pages, a] : allocations_) {
+      if (a.live) f(a);
+    }
+  }
 
   std::size_t used() const { return used_; }
   std::size_t pool_used() const { return pool_used_; }

@@ -6,6 +6,7 @@
 #include "cuda/simt/device_state.h"
 #include "cuda/simt/index.h"
 #include "cuda/simt/signals.h"
+#include "cuda/simt/tracer_hooks.h"
 
 namespace isobit::emulator {
 
@@ -90,6 +91,7 @@ void Runner::run(Launch& launch) {
 
 void Runner::run_block(uint3 block) {
   blockIdx = block;
+  current_ = nullptr;
   next_ = done_ = waiting_ = trues_ = barriers_ = 0;
   ready_begin_ = ready_end_ = 0;
   dead_ = false;
@@ -105,6 +107,7 @@ void Runner::run_block(uint3 block) {
   copies_.clear();
   commits_.fill(0);
   shared_.reset(launch_->shared);
+  if (tracer != nullptr) tracer->block_began(*this);
   if (launch_->schedule == Schedule::shuffled) {  // warps in any order, and the lanes within them
     for (std::size_t i = order_.size(); i > 1; --i) {
       const std::size_t from = i % kWarp == 0 ? i - kWarp : i / kWarp * kWarp;
@@ -127,6 +130,7 @@ void Runner::run_block(uint3 block) {
   }
   if (dead_) return abandon();
   current_ = nullptr;
+  if (tracer != nullptr) tracer->block_ended(*this);
   if (const SharedArena::Variable* v = shared_.broken()) {
     device_fault(FaultKind::shared_fence,
                  fmt::format("{}: written beyond the {} bytes of {}", where(), v->bytes,
@@ -161,7 +165,9 @@ void Runner::fiber_main(Fiber& me) {
     while (ready_begin_ == ready_end_ && next_ < count_) {
       Thread& thread = threads_[order_[static_cast<std::size_t>(next_++)]];
       start(thread, me);
+      in_kernel_ = true;
       launch_->invoke(launch_->payload);
+      in_kernel_ = false;
       finish(thread);
     }
     free_.push_back(&me);
@@ -250,6 +256,7 @@ std::uint64_t Runner::random() {
 }
 
 int Runner::barrier(BarrierKind kind, bool predicate, Place place) {
+  const Inside inside(*this);
   Thread& me = *current_;
   if (done_ > 0) {
     die(FaultKind::returned_before_barrier,

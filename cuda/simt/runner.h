@@ -29,6 +29,7 @@ inline constexpr int kWarp = 32;
 struct Launch {
   void (*invoke)(const void* payload) = nullptr;  // runs one thread of the kernel
   const void* payload = nullptr;
+  std::size_t payload_bytes = 0;
   const void* kernel = nullptr;
   dim3 grid, block;
   std::size_t shared = 0;
@@ -50,6 +51,7 @@ struct Request;
 struct Operation {
   const char* name;
   void (*compute)(Request* const* lanes, unsigned mask);  // lanes[i] is null where mask has no bit
+  bool orders_memory = false;                             // accesses before it come before those after it
 };
 
 /// What a lane that takes part in a collective posts.
@@ -115,6 +117,20 @@ class Runner {
   const Launch& launch() const { return *launch_; }
   const Thread* thread() const { return current_; }
   int epoch() const { return barriers_; }
+  bool in_kernel() const { return in_kernel_; }
+  /// While one lives, the emulator works for the running thread. Inline functions of the standard library
+  /// that it calls may be the copies that were compiled with the kernels, and the tracer must not take them
+  /// for kernels.
+  class Inside {
+   public:
+    explicit Inside(Runner& runner) : runner_(runner) { runner_.in_kernel_ = false; }
+    ~Inside() { runner_.in_kernel_ = true; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    Runner& runner_;
+  };
   SharedArena& shared() { return shared_; }
   bool owns_stack(const void* address) const;
   std::string where() const;
@@ -153,7 +169,7 @@ class Runner {
   std::vector<std::uint16_t> order_;
   dim3 block_shape_{0, 0, 0};
   int count_ = 0, next_ = 0, done_ = 0;
-  bool dead_ = false;
+  bool dead_ = false, in_kernel_ = false;
 
   int waiting_ = 0, trues_ = 0, barriers_ = 0, barrier_result_ = 0;
   BarrierKind barrier_kind_ = BarrierKind::plain;

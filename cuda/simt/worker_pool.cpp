@@ -13,6 +13,7 @@
 
 #include "cuda/simt/emulator.h"
 #include "cuda/simt/runner.h"
+#include "cuda/simt/tracer_hooks.h"
 
 namespace isobit::emulator {
 namespace {
@@ -104,7 +105,7 @@ void run_on_workers(Launch& launch) {
   const std::uint64_t blocks = std::uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   const std::uint64_t threads = blocks * launch.block.x * launch.block.y * launch.block.z;
   Pool& p = pool();
-  if (threads < kWorthwhile || blocks == 1) return p.run_here(launch);
+  if (threads < kWorthwhile || blocks == 1 || tracer != nullptr) return p.run_here(launch);
   p.run(launch, static_cast<int>(std::min<std::uint64_t>(blocks - 1, kMaxWorkers)));
 }
 

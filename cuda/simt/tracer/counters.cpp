@@ -1,0 +1,134 @@
+// Counts what a GPU's memory would have to do: the accesses of a warp's lanes that belong to one execution of
+// an instruction are one request. Lanes run one after another here, so a lane's n-th execution of an
+// instruction in a block is taken to belong to the n-th of the others.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+#include "cuda/simt/runner.h"
+#include "cuda/simt/tracer/tracer.h"
+
+namespace isobit::emulator {
+namespace trace {
+namespace {
+
+struct Record {
+  const void* pc;
+  std::uintptr_t address;
+  std::uint32_t occurrence;
+  std::uint16_t thread;
+  std::uint8_t bytes;
+  bool shared, write;
+};
+
+bool on = false;
+std::vector<Record> records;
+std::map<const void*, AccessCount> counts;
+
+// Passes over the 32 banks of 4 bytes: lanes that want different words of one bank take turns. Accesses of 8
+// bytes go by half warps, of 16 by quarters.
+void add_shared(AccessCount& count, const std::vector<const Record*>& lanes) {
+  const std::size_t bytes = lanes.front()->bytes;
+  const int group = bytes >= 16 ? 8 : bytes >= 8 ? 16 : 32;
+  for (int first = 0; first < kWarp; first += group) {
+    std::map<std::uintptr_t, std::set<std::uintptr_t>> banks;
+    for (const Record* r : lanes) {
+      const int lane = r->thread % kWarp;
+      if (lane < first || lane >= first + group) continue;
+      for (std::uintptr_t word = r->address / 4; word <= (r->address + r->bytes - 1) / 4; ++word) {
+        banks[word % 32].insert(word);
+      }
+    }
+    if (banks.empty()) continue;
+    std::size_t passes = 0;
+    for (const auto& [bank, words] : banks) passes = std::max(passes, words.size());
+    count.cost += passes;
+    ++count.ideal;
+  }
+}
+
+void add_global(AccessCount& count, const std::vector<const Record*>& lanes) {
+  std::set<std::uintptr_t> sectors, bytes;
+  for (const Record* r : lanes) {
+    for (std::uintptr_t b = r->address; b < r->address + r->bytes; ++b) bytes.insert(b);
+    for (std::uintptr_t s = r->address / 32; s <= (r->address + r->bytes - 1) / 32; ++s) sectors.insert(s);
+  }
+  count.cost += sectors.size();
+  count.ideal += (bytes.size() + 31) / 32;
+}
+
+}  // namespace
+
+bool counting() {
+  return on;
+}
+
+void log(const void* pc, std::uint16_t thread, const void* address, std::size_t bytes, bool shared,
+         bool write) {
+  if (bytes > 16) return;
+  records.push_back({pc, reinterpret_cast<std::uintptr_t>(address), 0, thread,
+                     static_cast<std::uint8_t>(bytes), shared, write});
+  if (records.size() >= std::size_t{1} << 22) flush_log();
+}
+
+void flush_log() {
+  std::stable_sort(records.begin(), records.end(), [](const Record& a, const Record& b) {
+    return std::tie(a.pc, a.thread) < std::tie(b.pc, b.thread);
+  });
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    const bool same = records[i].pc == records[i - 1].pc && records[i].thread == records[i - 1].thread;
+    records[i].occurrence = same ? records[i - 1].occurrence + 1 : 0;
+  }
+  const auto key = [](const Record& r) {
+    return std::make_tuple(r.pc, r.thread / kWarp, r.occurrence, r.shared);
+  };
+  std::stable_sort(records.begin(), records.end(),
+                   [&](const Record& a, const Record& b) { return key(a) < key(b); });
+  std::vector<const Record*> lanes;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    lanes.push_back(&records[i]);
+    if (i + 1 < records.size() && key(records[i + 1]) == key(records[i])) continue;
+    AccessCount& count = counts[records[i].pc];
+    count.shared = records[i].shared;
+    count.write = records[i].write;
+    ++count.requests;
+    for (const Record* r : lanes) count.bytes += r->bytes;
+    count.shared ? add_shared(count, lanes) : add_global(count, lanes);
+    lanes.clear();
+  }
+  records.clear();
+}
+
+}  // namespace trace
+
+void count_accesses(bool on) {
+  if (on) trace::counts.clear();
+  trace::records.clear();
+  trace::on = on;
+}
+
+std::vector<AccessCount> access_counts() {
+  std::map<std::tuple<std::string, bool, bool>, AccessCount> lines;
+  for (const auto& [pc, count] : trace::counts) {
+    const std::string place = trace::place_of(pc);
+    AccessCount& line = lines[{place, count.shared, count.write}];
+    line.place = place;
+    line.shared = count.shared;
+    line.write = count.write;
+    line.requests += count.requests;
+    line.bytes += count.bytes;
+    line.cost += count.cost;
+    line.ideal += count.ideal;
+  }
+  std::vector<AccessCount> result;
+  for (auto& [key, line] : lines) result.push_back(std::move(line));
+  std::sort(result.begin(), result.end(),
+            [](const AccessCount& a, const AccessCount& b) { return a.cost > b.cost; });
+  return result;
+}
+
+}  // namespace isobit::emulator
