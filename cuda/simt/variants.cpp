@@ -16,8 +16,7 @@ struct Variant {
 };
 constexpr Variant kVariants[] = {{"forward order", Schedule::forward, 0},
                                  {"reverse order", Schedule::reverse, 0},
-                                 {"shuffled order 1", Schedule::shuffled, 1},
-                                 {"shuffled order 2", Schedule::shuffled, 2},
+                                 {"shuffled order", Schedule::shuffled, 1},
                                  {"warps ahead", Schedule::ahead, 0}};
 
 std::optional<Settings>& before() {

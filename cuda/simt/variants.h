@@ -7,7 +7,7 @@
 
 namespace isobit::emulator {
 
-/// "forward order", "reverse order", "shuffled order 1", ...
+/// "forward order", "reverse order", "shuffled order", "warps ahead"
 std::vector<std::string> variants();
 /// From now on kernels run that way; "" sets back what was before the first call. Throws Error when there is
 /// no such variant.
