@@ -30,14 +30,14 @@ struct Case {
 // The plainest loops, in double: within rounding of the op, or the op is wrong.
 bool conv_is_right(const Tensor& x, const Tensor& w, const Tensor& y) {
   const auto xs = x.to_vector<float>(), ws = w.to_vector<float>(), ys = y.to_vector<float>();
-  for (int p = 0; p < 8; ++p)
-    for (int q = 0; q < 8; ++q)
-      for (int k = 0; k < 8; ++k) {
+  for (std::int64_t p = 0; p < 8; ++p)
+    for (std::int64_t q = 0; q < 8; ++q)
+      for (std::int64_t k = 0; k < 8; ++k) {
         double sum = 0;
-        for (int r = 0; r < 3; ++r)
-          for (int s = 0; s < 3; ++s)
-            for (int c = 0; c < 8; ++c) {
-              const int h = p + r - 1, v = q + s - 1;
+        for (std::int64_t r = 0; r < 3; ++r)
+          for (std::int64_t s = 0; s < 3; ++s)
+            for (std::int64_t c = 0; c < 8; ++c) {
+              const std::int64_t h = p + r - 1, v = q + s - 1;
               if (h < 0 || h >= 8 || v < 0 || v >= 8) continue;
               sum += static_cast<double>(xs[static_cast<std::size_t>((h * 8 + v) * 8 + c)]) *
                      static_cast<double>(ws[static_cast<std::size_t>(((r * 3 + s) * 8 + c) * 8 + k)]);
