@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace isobit::cli {
@@ -24,7 +25,7 @@ std::string bar(std::int64_t done, std::int64_t all) {
 }  // namespace
 
 std::string duration(double seconds) {
-  const auto total = static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e9) + 0.5);
+  const auto total = std::llround(std::clamp(seconds, 0.0, 1e9));
   if (total < 3600) return fmt::format("{}:{:02}", total / 60, total % 60);
   return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
 }

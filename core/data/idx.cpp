@@ -138,8 +138,8 @@ void convert(std::uint8_t type, const std::uint8_t* from, std::size_t bytes, Ten
       continue;
     }
     auto word = static_cast<std::uint32_t>(raw);
-    if (type == 0x09) word = static_cast<std::uint32_t>(static_cast<std::int8_t>(word));
-    if (type == 0x0b) word = static_cast<std::uint32_t>(static_cast<std::int16_t>(word));
+    if (type == 0x09) word = static_cast<std::uint32_t>(std::int32_t{static_cast<std::int8_t>(word)});
+    if (type == 0x0b) word = static_cast<std::uint32_t>(std::int32_t{static_cast<std::int16_t>(word)});
     std::memcpy(out + 4 * i, &word, 4);
   }
 }

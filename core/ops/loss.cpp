@@ -91,7 +91,8 @@ Tensor mse(const Tensor& x, const Tensor& target) {
   const std::int64_t whole = ops::whole_batch("mse", x.shape());
   const std::int64_t batch = x.rank() > 0 ? x.shape().begin()[0] : 1;
   const Tensor squared = square(sub(ops::widened(x), ops::widened(target)));
-  return ops::averaged(squared, static_cast<double>(whole) * static_cast<double>(x.numel() / batch));
+  const std::int64_t values = x.numel() / batch;  // of a sample
+  return ops::averaged(squared, static_cast<double>(whole) * static_cast<double>(values));
 }
 
 }  // namespace isobit
