@@ -110,10 +110,9 @@ __device__ inline void store_slab(Reach reach, Deal at, const S (&stage)[kStaged
   }
 }
 
-/// The tiles of a storage type.
+/// The tiles there are.
 using LargeTile = Tile<128, 128, 8, 8>;
-template <class S>
-using MiddleTile = std::conditional_t<std::is_same_v<S, double>, Tile<64, 64, 4, 4>, Tile<64, 64, 4, 8>>;
+using MiddleTile = Tile<64, 64, 4, 8>;
 using NarrowTile = Tile<128, 32, 8, 4>;
 
 /// Calls body(tile) with the Tile that `shape`, which is not `best`, means for storage type S; f64 has no
@@ -123,7 +122,7 @@ void with_tile(TileShape shape, const Body& body) {
   if constexpr (!std::is_same_v<S, double>)
     if (shape == TileShape::m128n128) return body(LargeTile{});
   if (shape == TileShape::m128n32) return body(NarrowTile{});
-  return body(MiddleTile<S>{});
+  return body(MiddleTile{});
 }
 
 }  // namespace isobit::gpu::kernels
