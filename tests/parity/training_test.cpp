@@ -44,7 +44,8 @@ void expect_one_digest(const Training& t) {
   if (others.empty()) GTEST_SKIP() << "no device but the CPU is registered";
   const std::string expected = digest_of(t, Device::cpu());
   EXPECT_EQ(expected.size(), 64u);
-  for (const Device device : others) EXPECT_EQ(digest_of(t, device), expected) << t.model << " on " << device.name();
+  for (const Device device : others)
+    EXPECT_EQ(digest_of(t, device), expected) << t.model << " on " << device.name();
 }
 
 TEST(TrainingParity, LeNet) {

@@ -9,8 +9,8 @@ testing::AssertionResult equal_bits(ConstView got, ConstView expected) {
   const auto found = verify::compare(got, expected);
   if (!found) return testing::AssertionSuccess();
   return testing::AssertionFailure() << fmt::format(
-             "{} of {} elements differ, first [{}]: got {}, expected {}", found->count, got.numel, found->first,
-             element_text(got, found->first), element_text(expected, found->first));
+             "{} of {} elements differ, first [{}]: got {}, expected {}", found->count, got.numel,
+             found->first, element_text(got, found->first), element_text(expected, found->first));
 }
 
 void expect_equal_bits(ConstView got, ConstView expected, const std::string& what) {
