@@ -37,6 +37,42 @@ struct Axes {
   }
 };
 
+/// How far each row lies beyond the first: equal steps, or, for rows of several axes, a table, which spares
+/// the loops over rows their divisions.
+struct RowSteps {
+  std::int64_t stride = 0;
+  const std::int64_t* table = nullptr;
+  __device__ std::int64_t offset(std::int64_t row) const {
+    return table == nullptr ? row * stride : table[row];
+  }
+};
+
+/// One row a thread.
+template <class Offset>
+__global__ void __launch_bounds__(256) tabulate_rows(Axes rows, std::int64_t count, Offset* table) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * 256;
+  for (std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * 256 + threadIdx.x; row < count; row += step)
+    table[row] = rows.offset(row);
+}
+
+/// The steps of rows, and the table's memory.
+class RowTable {
+ public:
+  RowTable(const Axes& rows, std::int64_t count)
+      : room_(rows.rank <= 1 ? 0 : count * static_cast<std::int64_t>(sizeof(std::int64_t))) {
+    if (rows.rank == 1) steps_.stride = rows.stride[0];
+    if (rows.rank <= 1) return;
+    steps_.table = room_.as<std::int64_t>();
+    launch(tabulate_rows<std::int64_t>, grid_stride_blocks(count, 256), 256, 0, rows, count,
+           room_.as<std::int64_t>());
+  }
+  const RowSteps& steps() const { return steps_; }
+
+ private:
+  Scratch room_;
+  RowSteps steps_;
+};
+
 /// A reduction's axes: out's element i starts at outer.offset(i / width) + i % width, its term r lies
 /// rows.offset(r) beyond. All but the last `skip` axes of g, whose elements are then single ones.
 struct Columns {
@@ -44,6 +80,7 @@ struct Columns {
   std::int64_t width = 1;      ///< extent of an innermost kept axis
   std::int64_t kept = 1;       ///< results
   std::int64_t row_count = 1;  ///< terms of each
+  RowSteps steps;              ///< of rows, for kernels: RowTable makes them
   std::int64_t leaf_rows = 0;  ///< terms of a leaf of the batch tree; 0: one blocked chain
 
   Columns() = default;

@@ -71,24 +71,22 @@ struct PartialLeaves {
 
 /// acc = the chains from +0 over rows [first, end) of a column whose row 0 lies at `base`.
 template <class Column, class T, int kSums>
-__device__ inline void chain_rows(const Column& column, const Axes& rows, std::int64_t base,
+__device__ inline void chain_rows(const Column& column, const RowSteps& steps, std::int64_t base,
                                   std::int64_t first, std::int64_t end, T (&acc)[kSums]) {
   for (int s = 0; s < kSums; ++s) acc[s] = 0;
-  const std::int64_t inner = rows.rank == 0 ? 1 : rows.extent[rows.rank - 1];
-  const std::int64_t stride = rows.rank == 0 ? 0 : rows.stride[rows.rank - 1];
-  while (first < end) {
-    // One axis or none: all rows are one run.
-    const std::int64_t run = rows.rank <= 1 ? end - first : inner - first % inner;
-    const std::int64_t stop = end - first < run ? end : first + run;
-    std::int64_t at = base + rows.offset(first);
-#pragma unroll 8
-    for (std::int64_t row = first; row < stop; ++row, at += stride) {
-      T value[kSums];
-      column.value(at, row, value);
-      for (int s = 0; s < kSums; ++s) acc[s] = acc[s] + value[s];
-    }
-    first = stop;
+  const auto add = [&](std::int64_t at, std::int64_t row) {
+    T value[kSums];
+    column.value(at, row, value);
+    for (int s = 0; s < kSums; ++s) acc[s] = acc[s] + value[s];
+  };
+  if (steps.table != nullptr) {
+#pragma unroll 1
+    for (std::int64_t row = first; row < end; ++row) add(base + steps.table[row], row);
+    return;
   }
+  std::int64_t at = base + first * steps.stride;
+#pragma unroll 4
+  for (std::int64_t row = first; row < end; ++row, at += steps.stride) add(at, row);
 }
 
 /// The leaf sums that a Term makes of rows.
@@ -109,7 +107,7 @@ struct TermLeaves {
       const std::int64_t end = first + length < columns.row_count ? first + length : columns.row_count;
       for (std::int64_t block = first; block < end; block += numerics::kBlock) {
         Compute chain[kSums];
-        chain_rows(term, columns.rows, base, block,
+        chain_rows(term, columns.steps, base, block,
                    end - block < numerics::kBlock ? end : block + numerics::kBlock, chain);
         for (int s = 0; s < kSums; ++s) sum[s] = block == first ? chain[s] : sum[s] + chain[s];
       }
@@ -122,7 +120,6 @@ struct TermLeaves {
 /// number: a binary counter.
 template <class Column, class T, int kSums>
 __device__ inline void run_sum(const Column& column, std::int64_t first, std::int64_t end, T (&sum)[kSums]) {
-  if (end - first == 1) return column.leaf(first, sum);
   T level[kSums][kRunLevels];
   unsigned done = 0;
   for (std::int64_t leaf = first; leaf < end; ++leaf, ++done) {
@@ -171,7 +168,7 @@ struct TreePlan {
 /// them. The sum goes to the sink, or, with several groups, to partial[sum][group][column]. No leaves give
 /// +0.
 template <class Leaves>
-__global__ void __launch_bounds__(kColumnThreads)
+__global__ void __launch_bounds__(kColumnThreads, 2)
     tree_sums(Leaves leaves, TreePlan plan, Sink<typename Leaves::Compute, Leaves::kSums> sink,
               typename Leaves::Compute* partial) {
   using T = typename Leaves::Compute;
@@ -208,7 +205,7 @@ __global__ void __launch_bounds__(kColumnThreads)
 
 /// A thread owns one block of one column's chain: partial[sum][leaf * blocks + block][column].
 template <class Term>
-__global__ void __launch_bounds__(kColumnThreads)
+__global__ void __launch_bounds__(kColumnThreads, 2)
     block_sums(Term term, Columns columns, std::int64_t leaf_rows, std::int64_t blocks, std::int64_t chunks,
                typename Term::Compute* partial) {
   const std::int64_t items = chunks * columns.kept,
@@ -220,7 +217,7 @@ __global__ void __launch_bounds__(kColumnThreads)
     std::int64_t end = leaf + leaf_rows < columns.row_count ? leaf + leaf_rows : columns.row_count;
     if (end - first > numerics::kBlock) end = first + numerics::kBlock;
     typename Term::Compute sum[Term::kSums];
-    chain_rows(term.column(i), columns.rows, columns.base(i), first, end, sum);
+    chain_rows(term.column(i), columns.steps, columns.base(i), first, end, sum);
     for (int s = 0; s < Term::kSums; ++s) partial[(s * chunks + chunk) * columns.kept + i] = sum[s];
   }
 }
@@ -243,11 +240,14 @@ void join_leaves(const Leaves& leaves, std::int64_t kept, std::int64_t count, st
 
 /// The sums of `term` over the rows of every column. share: several threads may work on one column.
 template <class Term>
-void sum_columns(const Columns& columns, const Term& term, bool share,
+void sum_columns(const Columns& problem, const Term& term, bool share,
                  const Sink<typename Term::Compute, Term::kSums>& sink) {
   using T = typename Term::Compute;
-  const std::int64_t kept = columns.kept, rows = columns.row_count;
+  const std::int64_t kept = problem.kept, rows = problem.row_count;
   if (kept == 0) return;
+  const RowTable table(problem.rows, rows);
+  Columns columns = problem;
+  columns.steps = table.steps();
   const std::int64_t leaf_rows =
       columns.leaf_rows == 0 || columns.leaf_rows > rows ? rows : columns.leaf_rows;
   const std::int64_t leaves = rows == 0 ? 0 : blocks_for(rows, leaf_rows);

@@ -17,7 +17,7 @@ struct Affine {
 };
 
 template <class S, int kPack>
-__global__ void __launch_bounds__(kNormThreads)
+__global__ void __launch_bounds__(kNormThreads, 2)
     apply_channels(ChannelWalk walk, Affine<Compute<S>> numbers, const S* x, S* y) {
   using V = Compute<S>;
   const std::int64_t thread = walk.thread();
@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(kNormThreads)
 }
 
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     apply_rows(NormGeometry g, RowWalk walk, Affine<Compute<S>> numbers, const S* x, S* y) {
   using V = Compute<S>;
   for_each_stretch(walk, g.d, [&](std::int64_t row, std::int64_t first, std::int64_t end) {

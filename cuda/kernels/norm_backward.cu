@@ -73,7 +73,7 @@ struct GradientTerm {
 // ---- a row at a time (one position a sample): sums and dx
 
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     group_gradient(GradientTerm<S> term, std::int64_t rows, std::int64_t columns, int width,
                    Compute<S> divisor, S* dx) {
   using V = Compute<S>;
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kRowThreads)
 }
 
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     block_gradient(GradientTerm<S> term, std::int64_t rows, std::int64_t columns, Compute<S> divisor, S* dx) {
   using V = Compute<S>;
   using Stage = RowStage<V, 2>;
@@ -118,7 +118,7 @@ struct Means {
 };
 
 template <class S, int kPack>
-__global__ void __launch_bounds__(kNormThreads)
+__global__ void __launch_bounds__(kNormThreads, 2)
     channel_gradient(ChannelWalk walk, Inputs<S> in, Means<Compute<S>> means, S* dx) {
   using V = Compute<S>;
   const std::int64_t thread = walk.thread();
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kNormThreads)
 }
 
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     row_gradient(RowWalk walk, GradientTerm<S> term, Means<Compute<S>> means, S* dx) {
   const std::int64_t columns = term.g.d;
   for_each_stretch(walk, columns, [&](std::int64_t row, std::int64_t first, std::int64_t end) {

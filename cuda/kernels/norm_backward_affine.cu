@@ -44,7 +44,7 @@ struct AffineTerm {
 
 // One statistic a thread.
 template <class V>
-__global__ void __launch_bounds__(kNormThreads)
+__global__ void __launch_bounds__(kNormThreads, 2)
     reciprocal_deviations(std::int64_t count, const V* variance, V eps, V* out) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kNormThreads;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kNormThreads + threadIdx.x; i < count;

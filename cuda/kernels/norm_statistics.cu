@@ -40,7 +40,7 @@ struct SquareTerm {
 
 // A row of d elements belongs to a group of lanes.
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     group_statistics(std::int64_t rows, std::int64_t columns, int width, Compute<S> divisor, const S* x,
                      Compute<S>* mean, Compute<S>* variance) {
   using V = Compute<S>;
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kRowThreads)
 
 // A row belongs to a block.
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     block_statistics(std::int64_t rows, std::int64_t columns, Compute<S> divisor, const S* x,
                      Compute<S>* mean, Compute<S>* variance) {
   using V = Compute<S>;

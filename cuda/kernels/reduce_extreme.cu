@@ -40,7 +40,7 @@ struct Elements {
   Columns columns;
   __device__ std::int64_t base(std::int64_t i) const { return columns.base(i); }
   __device__ void take(bool max, std::int64_t base, std::int64_t row, Best<Compute<S>>& best) const {
-    best.take(max, widen(x[base + columns.rows.offset(row)]), row);
+    best.take(max, widen(x[base + columns.steps.offset(row)]), row);
   }
 };
 
@@ -141,10 +141,12 @@ Plan plan_of(std::int64_t kept, std::int64_t rows, bool contiguous, bool share) 
 template <class S>
 void find(ReduceOp op, const ReduceGeometry& g, const S* x, S* out, std::int64_t* index, bool share) {
   using T = Compute<S>;
-  const Elements<S> elements{x, Columns(g)};
-  const Columns& columns = elements.columns;
+  Columns columns(g);
   const std::int64_t kept = columns.kept;
   if (kept == 0) return;
+  const RowTable table(columns.rows, columns.row_count);
+  columns.steps = table.steps();
+  const Elements<S> elements{x, columns};
   const bool max = op == ReduceOp::max;
   const bool contiguous = columns.rows.rank > 0 && columns.rows.stride[columns.rows.rank - 1] == 1;
   const Plan plan = plan_of(kept, columns.row_count, contiguous, share);

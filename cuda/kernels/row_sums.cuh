@@ -27,7 +27,7 @@ struct PlainTerm {
 
 /// A row belongs to a group of `width` threads of a warp.
 template <class Term>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     group_rows(Term term, std::int64_t rows, std::int64_t columns, int width,
                Sink<typename Term::Compute, Term::kSums> sink) {
   using T = typename Term::Compute;
@@ -45,8 +45,9 @@ __global__ void __launch_bounds__(kRowThreads)
 
 /// A row belongs to a block.
 template <class Term>
-__global__ void __launch_bounds__(kRowThreads) block_rows(Term term, std::int64_t rows, std::int64_t columns,
-                                                          Sink<typename Term::Compute, Term::kSums> sink) {
+__global__ void __launch_bounds__(kRowThreads, 2)
+    block_rows(Term term, std::int64_t rows, std::int64_t columns,
+               Sink<typename Term::Compute, Term::kSums> sink) {
   using T = typename Term::Compute;
   using Stage = RowStage<T, Term::kSums>;
   SHARED(stage, Stage);

@@ -18,7 +18,7 @@ __device__ inline S forward_value(bool log, S x, Compute<S> m, Compute<S> sum) {
 
 // `sum` is the logarithm of the sum when log.
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     softmax_grid(bool log, std::int64_t rows, std::int64_t columns, int width, const S* x, S* y) {
   using V = Compute<S>;
   for_each_row(rows, columns, width, [&](std::int64_t row, int lane, std::int64_t count) {
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kRowThreads)
 }
 
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     softmax_block_rows(bool log, std::int64_t rows, std::int64_t columns, const S* x, S* y) {
   using V = Compute<S>;
   using Stage = RowStage<V, 1>;
@@ -58,7 +58,7 @@ __device__ inline S backward_value(bool log, S dy, S y, Compute<S> t) {
 }
 
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     softmax_backward_grid(bool log, std::int64_t rows, std::int64_t columns, int width, const S* dy,
                           const S* y, S* dx) {
   using V = Compute<S>;
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kRowThreads)
 
 // A plain sum is a sum of products with one: fma(a, 1, acc) rounds a + acc.
 template <class S>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     softmax_backward_block_rows(bool log, std::int64_t rows, std::int64_t columns, const S* dy, const S* y,
                                 S* dx) {
   using V = Compute<S>;
