@@ -76,7 +76,8 @@ int bench_conv(const BenchArguments& a) {
   const Tensor dy = numbers(y.shape(), dtype, "dy");
   const Tensor there_x = x.to(device), there_w = w.to(device), there_dy = dy.to(device);
   // A multiply-add counts as two; every output has kernel * kernel * channels / groups of them.
-  const double flops = 2.0 * static_cast<double>(y.numel()) * static_cast<double>(w.numel() / a.filters);
+  const std::int64_t terms = w.numel() / a.filters;  // of an output
+  const double flops = 2.0 * static_cast<double>(y.numel()) * static_cast<double>(terms);
 
   bool all_equal = true;
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
