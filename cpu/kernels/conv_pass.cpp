@@ -14,7 +14,6 @@
 #include "cpu/kernels/conv_pass.h"
 
 #include <algorithm>
-#include <optional>
 #include <span>
 
 #include "core/numerics/order.h"
@@ -77,15 +76,17 @@ class PassRunner {
     runs_ = runs.data();
     block_runs_ = block_runs.data();
 
-    panels_.emplace(pass_, tiles_, planes_ * height_.outputs * width_.outputs, units_);
-    const Scratch<T> packed(panels_->packed_elements());
-    panels_->pack_all(packed.data());
+    FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, units_);
+    const Scratch<T> packed(panels.packed_elements());
+    panels.pack_all(packed.data());
+    panels_ = &panels;
 
     const bool widen_bias = pass_.bias.data != nullptr && size_of(pass_.bias.dtype) != sizeof(T);
     const Scratch<T> bias(widen_bias ? out_channels_ : 0);
     if (widen_bias) widen(pass_.bias, bias.data(), out_channels_);
     bias_ = widen_bias ? bias.data() : pass_.bias.template as<T>();
     parallel_for(units_ * parts_, [&](std::int64_t task) { run_task(task / parts_, task % parts_); });
+    panels_ = nullptr;
   }
 
  private:
@@ -381,7 +382,7 @@ class PassRunner {
   const AxisClass *rows_ = nullptr, *columns_ = nullptr;
   const Run* runs_ = nullptr;
   const std::int64_t* block_runs_ = nullptr;
-  std::optional<FilterPanels<T>> panels_;
+  const FilterPanels<T>* panels_ = nullptr;  ///< while run() lasts: scratch goes back in the order it came
   const T* bias_ = nullptr;
 };
 
