@@ -8,7 +8,8 @@ namespace isobit::gpu::kernels {
 namespace {
 
 template <class S, int kPack>
-__global__ void __launch_bounds__(kPoolThreads) avg_pool_grid(Pool g, const S* x, S* y, std::int64_t items) {
+__global__ void __launch_bounds__(kPoolThreads, 2)
+    avg_pool_grid(Pool g, const S* x, S* y, std::int64_t items) {
   const PoolAxis &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kPoolThreads;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kPoolThreads + threadIdx.x; i < items;
@@ -38,7 +39,7 @@ __global__ void __launch_bounds__(kPoolThreads) avg_pool_grid(Pool g, const S* x
 }
 
 template <class S, int kPack>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     avg_pool_backward_grid(Pool g, const S* dy, S* dx, std::int64_t items) {
   const PoolAxis &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kPoolThreads;
@@ -91,7 +92,7 @@ void avg_pool(const PoolGeometry& g, ConstView x, View y) {
   with_floating("avg_pool", x.dtype, [&](auto type) {
     using S = decltype(type);
     const auto run =
-        pool_packs<S>(g, x.data, y.data, nullptr) ? run_forward<S, kPoolPack> : run_forward<S, 1>;
+        pool_packs<S>(g, x.data, y.data, nullptr) ? run_forward<S, kPoolPack<S>> : run_forward<S, 1>;
     run(g, x.as<S>(), y.as<S>());
   });
 }
@@ -100,7 +101,7 @@ void avg_pool_backward(const PoolGeometry& g, ConstView dy, View dx) {
   with_floating("avg_pool_backward", dy.dtype, [&](auto type) {
     using S = decltype(type);
     const auto run =
-        pool_packs<S>(g, dy.data, dx.data, nullptr) ? run_backward<S, kPoolPack> : run_backward<S, 1>;
+        pool_packs<S>(g, dy.data, dx.data, nullptr) ? run_backward<S, kPoolPack<S>> : run_backward<S, 1>;
     run(g, dy.as<S>(), dx.as<S>());
   });
 }

@@ -11,7 +11,7 @@ namespace {
 // One output position a thread; its window in row-major order, padded taps left out. NaN wins, then the first
 // of equals.
 template <class S, int kPack>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     max_pool_grid(Pool g, const S* x, S* y, std::int64_t* index, std::int64_t items) {
   const PoolAxis &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kPoolThreads;
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kPoolThreads)
 
 // One input position a thread: chain from +0 over the windows that hold it.
 template <class S, int kPack>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     max_pool_backward_grid(Pool g, const S* dy, const std::int64_t* index, S* dx, std::int64_t items) {
   const PoolAxis &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kPoolThreads;
@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(kPoolThreads)
 
 // One output element a thread: y[o] = x[index[o]].
 template <class S>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     max_pool_gather_grid(Pool g, const S* x, const std::int64_t* index, S* y, std::int64_t items) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kPoolThreads;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kPoolThreads + threadIdx.x; i < items;
@@ -115,7 +115,7 @@ void max_pool(const PoolGeometry& g, ConstView x, View y, View index) {
   with_floating("max_pool", x.dtype, [&](auto type) {
     using S = decltype(type);
     const auto run =
-        pool_packs<S>(g, x.data, y.data, index.data) ? run_forward<S, kPoolPack> : run_forward<S, 1>;
+        pool_packs<S>(g, x.data, y.data, index.data) ? run_forward<S, kPoolPack<S>> : run_forward<S, 1>;
     run(g, x.as<S>(), y.as<S>(), index.as<std::int64_t>());
   });
 }
@@ -124,7 +124,7 @@ void max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, Vie
   with_floating("max_pool_backward", dy.dtype, [&](auto type) {
     using S = decltype(type);
     const auto run =
-        pool_packs<S>(g, dy.data, dx.data, index.data) ? run_backward<S, kPoolPack> : run_backward<S, 1>;
+        pool_packs<S>(g, dy.data, dx.data, index.data) ? run_backward<S, kPoolPack<S>> : run_backward<S, 1>;
     run(g, dy.as<S>(), index.as<std::int64_t>(), dx.as<S>());
   });
 }

@@ -1,6 +1,6 @@
 // What the pooling kernels share: the windows of PoolGeometry in device code, and the walk over elements.
-// Every thread owns kPack neighbouring channels of one output (or, backward, of one input) position; 4 where
-// the channels are a multiple of 4 and every view is aligned for it, else 1.
+// Every thread owns kPack neighbouring channels of one output (or, backward, of one input) position: 4 (2
+// of f64) where the channels are a multiple of that and every view is aligned for it, else 1.
 #pragma once
 #include "core/geometry.h"
 #include "cuda/kernels/element.cuh"
@@ -82,13 +82,15 @@ __device__ inline PoolPlace pool_place(std::int64_t item, std::int64_t channels,
 }
 
 inline constexpr int kPoolThreads = 256;
-inline constexpr int kPoolPack = 4;
+/// Channels of a thread: more f64 would not fit the registers.
+template <class S>
+inline constexpr int kPoolPack = sizeof(S) == 8 ? 2 : 4;
 
 /// Whether every view and the channels allow packs; index views are of i64.
 template <class S>
 bool pool_packs(const PoolGeometry& g, const void* a, const void* b, const void* index) {
-  return g.c % kPoolPack == 0 && fits_packs<S, kPoolPack>(a) && fits_packs<S, kPoolPack>(b) &&
-         fits_packs<std::int64_t, kPoolPack>(index);
+  return g.c % kPoolPack<S> == 0 && fits_packs<S, kPoolPack<S>>(a) && fits_packs<S, kPoolPack<S>>(b) &&
+         fits_packs<std::int64_t, kPoolPack<S>>(index);
 }
 
 }  // namespace isobit::gpu::kernels

@@ -75,7 +75,7 @@ struct Target {
 };
 
 template <class Source>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     extremes(bool max, Source source, Plan plan, Target<typename Source::Storage> target) {
   using S = typename Source::Storage;
   using T = Compute<S>;
