@@ -47,7 +47,7 @@ struct Chains {
 };
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) forward(Conv g, const S* x, const S* w, Finish finish, S* y) {
+__global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const S* w, Finish finish, S* y) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t runs = pieces(aw.out, kRun), count = g.n * ad.out * ah.out * runs * g.k;
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kThreads) forward(Conv g, const S* x, const S*
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) backward_input(Conv g, const S* dy, const S* w, S* dx) {
+__global__ void __launch_bounds__(kThreads, 2) backward_input(Conv g, const S* dy, const S* w, S* dx) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   // A row of x: for each of the first `phases` elements those that lie whole strides further.
@@ -147,7 +147,7 @@ struct Leaves {
 };
 
 template <class S>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     filter_blocks(Conv g, Leaves leaves, const S* x, const S* dy, Compute<S>* sums) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
@@ -187,7 +187,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // sums[leaf, 0, element] becomes the leaf's total.
 template <class V>
-__global__ void __launch_bounds__(kThreads) filter_leaves(Leaves leaves, std::int64_t elements, V* sums) {
+__global__ void __launch_bounds__(kThreads, 2) filter_leaves(Leaves leaves, std::int64_t elements, V* sums) {
   const std::int64_t count = leaves.leaves * elements;
   for (std::int64_t i = first_item(); i < count; i += item_stride()) {
     const std::int64_t leaf = i / elements,
@@ -200,7 +200,7 @@ __global__ void __launch_bounds__(kThreads) filter_leaves(Leaves leaves, std::in
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     filter_tree(Leaves leaves, std::int64_t elements, const Compute<S>* sums, S* dw) {
   for (std::int64_t i = first_item(); i < elements; i += item_stride()) {
     LeafTree<Compute<S>> tree;

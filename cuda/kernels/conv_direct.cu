@@ -25,7 +25,7 @@ __device__ std::int64_t place_w(const Conv& g, std::int64_t t, std::int64_t r, s
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) product(MatmulGeometry g, const S* a, const S* b, S* c) {
+__global__ void __launch_bounds__(kThreads, 2) product(MatmulGeometry g, const S* a, const S* b, S* c) {
   using V = Compute<S>;
   const std::int64_t a_row = g.transpose_a ? 1 : g.k, a_term = g.transpose_a ? g.m : 1;
   const std::int64_t b_column = g.transpose_b ? g.k : 1, b_term = g.transpose_b ? 1 : g.n;
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kThreads) product(MatmulGeometry g, const S* a
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) forward(Conv g, const S* x, const S* w, Finish finish, S* y) {
+__global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const S* w, Finish finish, S* y) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t count = g.y_size();
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kThreads) forward(Conv g, const S* x, const S*
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) backward_input(Conv g, const S* dy, const S* w, S* dx) {
+__global__ void __launch_bounds__(kThreads, 2) backward_input(Conv g, const S* dy, const S* w, S* dx) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t count = g.x_size();
@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(kThreads) backward_input(Conv g, const S* dy, 
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) backward_filter(Conv g, const S* x, const S* dy, S* dw) {
+__global__ void __launch_bounds__(kThreads, 2) backward_filter(Conv g, const S* x, const S* dy, S* dw) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t count = g.w_size(), leaf = numerics::leaf_samples(g.positions());

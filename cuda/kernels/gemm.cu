@@ -25,7 +25,7 @@ struct TileNumbers {
 // in the order of the threads that wrote them, neighbours from neighbours. Blocks of terms are joined to
 // leaves left to right, leaves by the batch tree; then bias, activation and rounding.
 template <class S>
-__global__ void __launch_bounds__(kCombineThreads) gemm_combine(Gemm p, TileNumbers t) {
+__global__ void __launch_bounds__(kCombineThreads, 2) gemm_combine(Gemm p, TileNumbers t) {
   using V = Compute<S>;
   SHARED(maps, GemmMaps);
   const TilePlace at = tile_place(p);
