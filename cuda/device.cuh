@@ -4,11 +4,12 @@
 //
 //   template <int BM, int BN>
 //   __global__ void __launch_bounds__(256) tile(Params p) {
-//     SHARED(a_tile, float[BM][BN + 4]);            one variable of the block, 16-byte aligned, not
-//     initialised DYN_SHARED(rest, float);                      float* to the launch's dynamic shared memory
+//     SHARED(a_tile, float[BM][BN + 4]);  // a variable of the block, 16-byte aligned, not initialised
+//     DYN_SHARED(rest, float);            // float* to the launch's dynamic shared memory
 //     ...
 //   }
-//   launch(tile<64, 64>, grid, 256, 0, params);     cuda/runtime/launch.cuh
+//
+// launch(tile<64, 64>, grid, 256, 0, params) is in cuda/runtime/launch.cuh.
 #pragma once
 #include <algorithm>
 #include <array>
