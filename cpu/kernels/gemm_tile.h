@@ -40,7 +40,7 @@ struct Tile {
   std::int64_t ldb;
   T* const* out;  ///< one pointer a row
   std::int64_t out_shift = 0;
-  std::int64_t columns;  ///< columns stored, the last vector may be partial
+  std::int64_t columns;       ///< columns stored, the last vector may be partial
   std::int64_t readable = 0;  ///< depthwise: columns that A has, where fewer than are stored; 0: as many
   bool accumulate = false;
   bool skips = false;  ///< runs leave terms out: a block's sum of -0 makes the tile give up

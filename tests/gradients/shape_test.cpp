@@ -84,7 +84,8 @@ TEST(MoveGradient, DifferencesOfEveryMove) {
        }},
   };
   for (const auto& [name, move] : moves)
-    check_gradients(name, [&move = move](const Inputs& in) { return square(move(in[0])); }, {x}, {.order = 3});
+    check_gradients(name, [&move = move](const Inputs& in) { return square(move(in[0])); }, {x},
+                    {.order = 3});
 }
 
 TEST(MoveGradient, ConcatAndStack) {
