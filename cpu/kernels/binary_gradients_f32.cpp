@@ -1,4 +1,4 @@
-// The gradients of element-wise functions, in f32.
+// The gradients of element-wise functions, in f32. Twin: cuda/kernels/binary_gradients.cu, for all types.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/binary_gradients_f32.cpp"
 #include "hwy/foreach_target.h"

@@ -1,4 +1,4 @@
-// The gradients of element-wise functions, in f64.
+// The gradients of element-wise functions, in f64. Twin: cuda/kernels/binary_gradients.cu, for all types.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/binary_gradients_f64.cpp"
 #include "hwy/foreach_target.h"

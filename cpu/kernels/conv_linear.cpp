@@ -1,4 +1,5 @@
-// The gradients of a linear layer, whose filter [c, k] is larger than its batch.
+// The gradients of a linear layer, whose filter [c, k] is larger than its batch. No twin: the tiles of
+// cuda/kernels/gemm.cuh gather either operand as fast.
 //
 // backward_input: the roles of the matrices are exchanged. Packing the filter transposed would cost more than
 // a tenth of the product. As the matrix A it is read as it lies, once, forward: rows are the channels c,

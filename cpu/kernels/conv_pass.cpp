@@ -1,4 +1,4 @@
-// The driver of a pass (conv_pass.h). Loops, outermost first:
+// The driver of a pass (conv_pass.h). Twin: cuda/kernels/gemm.cu. Loops, outermost first:
 //
 //   task   a group of output rows (at most about 384 KB of slab and sums), for some groups or panels
 //   group

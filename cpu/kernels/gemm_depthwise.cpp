@@ -1,5 +1,6 @@
 // The register tiles of depthwise convolution: 6 rows x 2 vectors of channels. Each lane is a channel with
-// its own source, so a term loads a vector of A for every row and vector.
+// its own source, so a term loads a vector of A for every row and vector. Twin:
+// cuda/kernels/conv_depthwise.cu.
 #include "cpu/kernels/gemm_tile.h"
 
 #undef HWY_TARGET_INCLUDE

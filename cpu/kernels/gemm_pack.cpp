@@ -1,4 +1,5 @@
-// See gemm_pack.h. Only the conversions need vectors; the rest moves memory.
+// See gemm_pack.h. Only the conversions need vectors; the rest moves memory. No twin: CUDA packs in
+// cuda/kernels/gemm_slab.cuh.
 #include "cpu/kernels/gemm_pack.h"
 
 #include <algorithm>

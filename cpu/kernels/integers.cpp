@@ -1,5 +1,6 @@
 // Element-wise functions of i32, i64, u8 and bool: two's complement that wraps, division that truncates and
 // gives 0 for a zero divisor (lowest / -1 wraps to lowest). A task owns a range of the output.
+// Twin: cuda/kernels/integers.cuh.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/integers.cpp"
 #include "hwy/foreach_target.h"

@@ -1,4 +1,5 @@
 // The unary functions that are made of elementary functions, in f32.
+// Twin: cuda/kernels/unary_elementary.cu, for all types.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/unary_elementary_f32.cpp"
 #include "hwy/foreach_target.h"
