@@ -101,7 +101,10 @@ void print_text(std::FILE* to, const verify::Report& report) {
   fmt::print(to, "\n{} comparisons of {} problems on {} in {}: {} equal, {} different{}\n", report.cases(),
              report.problems, fmt::join(report.devices, ", "), duration(report.seconds), report.equal,
              report.different, report.stopped ? "; interrupted" : "");
-  if (!report.ok() && report.different == 0 && !report.stopped)
+  if (report.unserved != 0)
+    fmt::print(to, "{} problems were served by no algorithm of a device: see above, algorithm any\n",
+               report.unserved);
+  else if (!report.ok() && report.different == 0 && !report.stopped)
     fmt::print(to, "a device was named on which nothing could be compared\n");
 }
 

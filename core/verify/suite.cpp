@@ -124,7 +124,7 @@ Report Suite::take_report() {
 }
 
 bool Report::ok() const {
-  if (different != 0 || stopped) return false;
+  if (different != 0 || unserved != 0 || stopped) return false;
   for (const std::string& device : devices) {
     std::int64_t compared = 0;
     for (const Tally& tally : tallies)

@@ -75,7 +75,8 @@ struct Report {
   std::vector<Tally> tallies;
   std::vector<Skip> skips;
   std::int64_t cases() const { return equal + different; }
-  /// All bits of everything that was asked for agree, and something was compared on every device.
+  /// All bits of everything that was asked for agree, every device served every problem, and something was
+  /// compared on every device.
   bool ok() const;
 };
 
