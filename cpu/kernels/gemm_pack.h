@@ -13,7 +13,9 @@ struct Source {
   const void* data = nullptr;
   DType dtype = DType::f32;
 
+  /// An operand without elements may have no address: then nothing is read, and nothing is added to it.
   Source at(std::int64_t element) const {
+    if (data == nullptr) return *this;
     return {static_cast<const char*>(data) + element * size_of(dtype), dtype};
   }
   /// The elements themselves; dtype is T's.
