@@ -243,6 +243,9 @@ void copy_rows(const T* from, std::int64_t row_stride, std::int64_t rows, std::i
 template <class T>
 void pack_panel(Source from, std::int64_t row_stride, std::int64_t column_stride, std::int64_t rows,
                 std::int64_t columns, std::int64_t width, T* to) {
+  // An operand without elements may have no address to step from.
+  if (columns == 0) std::fill(to, to + rows * width, T(0));
+  if (rows == 0 || columns == 0) return;
   if (column_stride == 1 && size_of(from.dtype) == sizeof(T))
     return copy_rows(from.as<T>(), row_stride, rows, columns, width, to);
   if (columns < width)
