@@ -15,12 +15,14 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"reference", nullptr, reference::matmul},
   });
   lists.conv_forward.set({
+      {"small", kernels::refuse_conv_forward_small, kernels::conv_forward_small},
       {"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},
       {"implicit_gemm", nullptr, kernels::conv_forward_implicit_gemm},
       {"reference", nullptr, reference::conv_forward},
   });
   lists.conv_backward_input.set({
       {"linear", kernels::refuse_conv_backward_input_linear, kernels::conv_backward_input_linear},
+      {"small", kernels::refuse_conv_backward_input_small, kernels::conv_backward_input_small},
       {"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
       {"implicit_gemm", nullptr, kernels::conv_backward_input_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_input},

@@ -59,7 +59,7 @@ void clear(View dx) {
   });
 }
 
-void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise) {
+void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
   gemm::Pass pass;
   pass.n = g.n;
   pass.groups = g.groups;
@@ -98,7 +98,11 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
         bool empty = false;
         for (const gemm::PassAxis& axis : pass.axis) empty = empty || axis.outputs == 0 || axis.taps == 0;
         if (empty) continue;
-        dx.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
+        if (small) {
+          dx.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
+        } else {
+          dx.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
+        }
       }
     }
   }
@@ -108,6 +112,14 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
 
 void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(g, dy, w, dx, false);
+}
+
+void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  run(g, dy, w, dx, refuse_depthwise(g) == nullptr, true);
+}
+
+const char* refuse_conv_backward_input_small(const ConvGeometry& g, ConstView, ConstView, View) {
+  return refuse_small(g);
 }
 
 void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {

@@ -6,6 +6,10 @@ namespace isobit::cpu::kernels {
 /// Serves every problem.
 void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 
+/// Serves problems of little work (refuse_small).
+const char* refuse_conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+
 /// Serves groups of one channel and one filter, in vectors of channels.
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);

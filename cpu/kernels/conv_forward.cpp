@@ -3,13 +3,16 @@
 // channels are the columns and a term is a tap.
 #include "cpu/kernels/conv_forward.h"
 
+#include <algorithm>
+
 #include "cpu/kernels/conv_pass.h"
 
 namespace isobit::cpu::kernels {
 
 namespace {
 
-void run(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y, bool depthwise) {
+gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y,
+                   bool depthwise) {
   gemm::Pass pass;
   pass.n = g.n;
   pass.groups = g.groups;
@@ -39,25 +42,58 @@ void run(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilog
     pass.groups = 1;
     pass.columns = g.k;
   }
-  x.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
+  return pass;
+}
+
+void run(const gemm::Pass& pass) {
+  pass.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
 }
 
 }  // namespace
 
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                                 View y) {
-  run(g, x, w, epilogue, y, false);
+  run(pass_of(g, x, w, epilogue, y, false));
 }
 
 void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                             View y) {
-  run(g, x, w, epilogue, y, true);
+  run(pass_of(g, x, w, epilogue, y, true));
+}
+
+void conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
+  const gemm::Pass pass = pass_of(g, x, w, epilogue, y, refuse_depthwise(g) == nullptr);
+  pass.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
 }
 
 const char* refuse_depthwise(const ConvGeometry& g) {
   if (g.groups == 1) return "one group";
   if (g.groups != g.c || g.groups != g.k) return "groups of more than one channel or filter";
   return nullptr;
+}
+
+const char* refuse_small(const ConvGeometry& g) {
+  constexpr double kWork = 1 << 19;    // multiply-adds; from here on threads share a pass
+  constexpr double kFilter = 1 << 14;  // elements that stay in the first-level cache
+  constexpr double kSource = 1 << 15;
+  const auto real = [](std::int64_t extent) { return static_cast<double>(extent); };  // products may be huge
+  double filter = real(g.c_per_group()) * real(g.k), positions = real(g.n),
+         source = real(g.n) * real(std::max(g.c, g.k));
+  for (const AxisGeometry& axis : g.axis) {
+    filter *= real(axis.filter);
+    positions *= real(axis.out);
+    source *= real(axis.in) + std::max(0.0, real(axis.pad_before)) + std::max(0.0, real(axis.pad_after)) +
+              real(axis.dilation) * real(axis.filter - 1);
+  }
+  if (filter * positions == 0) return "nothing to compute";
+  if (filter * positions >= kWork) return "so much work is worth a plan";
+  if (filter > kFilter) return "so large a filter is read block by block";
+  if (source > kSource) return "so large a source is read part by part";
+  return nullptr;
+}
+
+const char* refuse_conv_forward_small(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {
+  return refuse_small(g);
 }
 
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView, ConstView, const Epilogue&,

@@ -9,6 +9,13 @@ namespace isobit::cpu::kernels {
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                                 View y);
 
+/// Serves problems of so little work that the plan of the others would count.
+const char* refuse_conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w,
+                                      const Epilogue& epilogue, View y);
+void conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
+/// Why a problem is not small in that sense, in any direction; null when it is.
+const char* refuse_small(const ConvGeometry& g);
+
 /// Serves groups of one channel and one filter, in vectors of channels.
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w,
                                           const Epilogue& epilogue, View y);

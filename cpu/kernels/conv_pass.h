@@ -61,5 +61,8 @@ struct Pass {
 /// T is the type computed in.
 template <class T>
 void run_pass(const Pass& pass);
+/// The same on this thread, without a plan: for little work. The pass is not empty.
+template <class T>
+void run_small_pass(const Pass& pass);
 
 }  // namespace isobit::cpu::gemm

@@ -62,6 +62,27 @@ TEST(ConvParity, LargeBorders) {
   check(shapes, {DType::f32, DType::f16}, Values::hard);
 }
 
+// Passes without a plan: partial vectors of filters beside each other and at the end of memory, borders on
+// all sides, outputs that do not lie together, blocks.
+TEST(ConvParity, LittleWork) {
+  const auto shapes = parsed({
+      "mb1ic8ih8oc8kh3ph1n\"three_same\"",
+      "mb2ic3ih7iw5oc11kh3kw2ph0phr2pw1n\"partial_vector\"",
+      "mb1ic5ih6oc37kh1n\"vectors_and_a_part\"",
+      "mb3g3ic9ih5oc15kh3ph2n\"groups_of_five\"",
+      "mb2g7ic7ih6oc7kh3sh2ph1n\"depthwise_part\"",
+      "mb1g40ic40ih4oc40kh3ph1n\"depthwise_vectors\"",
+      "mb1ic4ih11iw9oc6kh3kw2sh3sw2dh1ph2pw0n\"strided_dilated\"",
+      "mb2ic2ih9oc3kh3sh2ph-2phr1n\"cropped\"",
+      "mb1ic40ih4oc9kh3ph1n\"two_blocks\"",
+      "mb2ic3id3ih4iw5oc6kd2kh3kw2sd1sh2sw2dd1pd1ph1pw0n\"depth\"",
+      "mb5ic30ih1oc7kh1n\"linear\"",
+      "mb1ic2ih2oc3kh3sh5ph6n\"mostly_border\"",
+  });
+  check(shapes, {DType::f32, DType::f64, DType::f16, DType::bf16}, Values::plain);
+  check(shapes, {DType::f32, DType::bf16}, Values::hard);
+}
+
 // The specialised algorithms serve what they are for: no shape set may lose them silently.
 TEST(ConvParity, SpecialisedAlgorithmsServe) {
   const auto served = [](const char* line, const char* algorithm, int kernels) {
@@ -79,7 +100,10 @@ TEST(ConvParity, SpecialisedAlgorithmsServe) {
   };
   served("mb64ic40ih1oc48kh1n\"served\"", "linear", 2);
   served("mb64ic40ih1oc10kh1n\"served\"", "linear", 0);
-  served("mb2g24ic24ih9oc24kh3ph1n\"served\"", "depthwise", 3);
+  served("mb1ic8ih8oc8kh3ph1n\"served\"", "small", 2);
+  served("mb2g24ic24ih9oc24kh3ph1n\"served\"", "small", 2);
+  served("mb8ic8ih10oc16kh3ph1n\"served\"", "small", 0);
+  served("mb64g24ic24ih9oc24kh3ph1n\"served\"", "depthwise", 3);
   served("mb2ic24ih9oc24kh3ph1n\"served\"", "implicit_gemm", 3);
 }
 

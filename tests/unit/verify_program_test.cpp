@@ -45,7 +45,7 @@ TEST(VerifyProgram, SaysWhatWasRun) {
   EXPECT_GT(j["seconds"].get<double>(), 0);
   ASSERT_FALSE(j["skipped"].empty());
   for (const json& s : j["skipped"]) {
-    EXPECT_EQ(s["algorithm"], "depthwise");
+    EXPECT_TRUE(s["algorithm"] == "depthwise" || s["algorithm"] == "small") << s;
     EXPECT_FALSE(s["reason"].get<std::string>().empty());
     EXPECT_GT(s["problems"], 0);
   }

@@ -1,0 +1,198 @@
+// A pass (conv_pass.h) of so little work that planning it would take as long as computing it: one thread, no
+// tasks, no classes of borders, every tile through all its blocks at once. Loops, outermost first: group,
+// panel of up to two vectors of filters, tile of positions.
+//
+// Where taps leave the source, or it is f16 or bf16, all of it is copied once into a box with its border. The
+// filter is read as it lies wherever its terms follow each other: a partial vector of columns then reads the
+// beginning of the next term, in lanes that are never stored, and for the sake of the last term the filter is
+// copied, with a vector of zeros behind it.
+#include <algorithm>
+#include <array>
+
+#include "core/numerics/order.h"
+#include "cpu/kernels/conv_pass.h"
+#include "cpu/kernels/conv_runs.h"
+#include "cpu/kernels/gemm_panels.h"
+#include "cpu/runtime/scratch.h"
+
+namespace isobit::cpu::gemm {
+namespace {
+
+// What the rows of A point into: the source itself, or its copy.
+struct Box {
+  bool copied = false;
+  std::array<std::int64_t, 3> origin{}, extent{};           ///< in the source's coordinates
+  std::int64_t column = 0, row = 0, plane = 0, sample = 0;  ///< elements between neighbours
+
+  Box(const Pass& pass, bool widened) : copied(widened) {
+    for (const PassAxis& axis : pass.axis) copied = copied || axis.leaves();
+    for (std::size_t i = 0; i < 3; ++i) {
+      const PassAxis& axis = pass.axis[i];
+      origin[i] = copied ? axis.lowest() : 0;
+      extent[i] = copied ? axis.span(axis.outputs) : axis.source;
+    }
+    column = pass.depthwise ? pass.columns : pass.groups * pass.channels;
+    row = extent[2] * column;
+    plane = extent[1] * row;
+    sample = extent[0] * plane;
+  }
+};
+
+template <class T>
+void fill_box(const Pass& pass, const Box& box, T* to) {
+  std::array<std::int64_t, 3> begin{}, end{};  // of what lies in the source
+  for (std::size_t i = 0; i < 3; ++i) {
+    begin[i] = std::max<std::int64_t>(0, box.origin[i]);
+    end[i] = std::min(pass.axis[i].source, box.origin[i] + box.extent[i]);
+  }
+  T* const box_end = to + pass.n * box.sample;
+  const std::int64_t count = (end[2] - begin[2]) * box.column;
+  for (std::int64_t n = 0; n < pass.n && count > 0; ++n)
+    for (std::int64_t d = begin[0]; d < end[0]; ++d) {
+      const std::int64_t rows = (n * pass.axis[0].source + d) * pass.axis[1].source;
+      T* row = box_end - (pass.n - n) * box.sample + (d - box.origin[0]) * box.plane +
+               (begin[1] - box.origin[1]) * box.row + (begin[2] - box.origin[2]) * box.column;
+      for (std::int64_t h = begin[1]; h < end[1]; ++h, row += box.row) {
+        std::fill(to, row, T(0));
+        widen(pass.source.at(((rows + h) * pass.axis[2].source + begin[2]) * box.column), row, count);
+        to = row + count;
+      }
+    }
+  std::fill(to, box_end, T(0));
+}
+
+// B as [groups][terms][width].
+template <class T>
+void pack_filters(const Pass& pass, std::int64_t width, T* to) {
+  const PassAxis &depth = pass.axis[0], &height = pass.axis[1], &column = pass.axis[2];
+  for (std::int64_t group = 0; group < pass.groups; ++group)
+    for (std::int64_t t = 0; t < depth.taps; ++t)
+      for (std::int64_t r = 0; r < height.taps; ++r)
+        for (std::int64_t s = 0; s < column.taps; ++s, to += pass.channels * width) {
+          const std::int64_t tap = ((depth.filter_first + t * depth.filter_step) * height.filter +
+                                    height.filter_first + r * height.filter_step) *
+                                       column.filter +
+                                   column.filter_first + s * column.filter_step;
+          pack_panel(pass.filter.at(tap * pass.tap_stride + group * pass.group_stride), pass.channel_stride,
+                     pass.column_stride, pass.channels, pass.columns, width, to);
+        }
+}
+
+// fn(i, n, o, p, place) for every row of positions: i counts positions, place is that of the first one in the
+// output.
+template <class Fn>
+void for_each_row(const Pass& pass, const Fn& fn) {
+  const PassAxis depth = pass.axis[0], height = pass.axis[1], width = pass.axis[2];
+  std::int64_t i = 0;
+  for (std::int64_t n = 0; n < pass.n; ++n)
+    for (std::int64_t o = 0; o < depth.outputs; ++o)
+      for (std::int64_t p = 0; p < height.outputs; ++p, i += width.outputs) {
+        const std::int64_t d = n * depth.place + depth.place_first + o * depth.place_step;
+        const std::int64_t h = d * height.place + height.place_first + p * height.place_step;
+        fn(i, n, o, p, h * width.place + width.place_first);
+      }
+}
+
+}  // namespace
+
+template <class T>
+void run_small_pass(const Pass& pass) {
+  const PassAxis depth = pass.axis[0], height = pass.axis[1], width = pass.axis[2];
+  const TileSet<T>& tiles = pass.depthwise ? depthwise_tiles<T>() : gemm::tiles<T>(pass.columns);
+  const std::int64_t taps = depth.taps * height.taps * width.taps, terms = taps * pass.channels;
+  const std::int64_t out_channels = pass.groups * pass.columns;
+  const bool half = size_of(pass.dtype) != sizeof(T);
+
+  const Box box(pass, size_of(pass.source.dtype) != sizeof(T));
+  const Scratch<T> copy(box.copied ? pass.n * box.sample : 0);
+  if (box.copied) fill_box(pass, box, copy.data());
+  const T* const source = box.copied ? copy.data() : pass.source.template as<T>();
+
+  bool in_order = pass.column_stride == 1 && pass.tap_stride == pass.channels * pass.channel_stride;
+  for (const PassAxis& axis : pass.axis)
+    in_order = in_order && axis.taps == axis.filter && axis.filter_first == 0;
+  const bool in_place =
+      in_order && pass.columns % tiles.lanes == 0 && size_of(pass.filter.dtype) == sizeof(T);
+  const std::int64_t ldb = in_order ? pass.channel_stride : packed_columns(tiles, pass.columns);
+  const std::int64_t group_stride = in_order ? pass.group_stride : terms * ldb;
+  const std::int64_t size = in_order ? terms * ldb : pass.groups * group_stride;
+  const Scratch<T> packed(in_place ? 0 : size + tiles.lanes);
+  const T* const b = in_place ? pass.filter.template as<T>() : packed.data();
+  if (!in_order) {
+    pack_filters(pass, ldb, packed.data());
+  } else if (!in_place) {
+    widen(pass.filter, packed.data(), size);
+    std::fill_n(packed.data() + size, tiles.lanes, T(0));
+  }
+
+  const std::int64_t blocks = std::max<std::int64_t>(1, numerics::block_count(terms));
+  const Scratch<Run> runs(taps + blocks);
+  const Scratch<std::int64_t> block_runs(blocks + 1);
+  plan_runs(pass, {depth.tap_step * box.plane, box.row, box.column}, {0, 0, 0, height.taps},
+            {0, 0, 0, width.taps}, 0, runs.data(), block_runs.data());
+
+  const std::int64_t positions = pass.n * depth.outputs * height.outputs * width.outputs;
+  const Scratch<const T*> rows(positions);
+  const Scratch<T*> outs(positions);
+  const T* const first = source + (depth.tap_first - box.origin[0]) * box.plane +
+                         (height.tap_first - box.origin[1]) * box.row +
+                         (width.tap_first - box.origin[2]) * box.column;
+  const Scratch<T> sums(half ? (positions + 1) * out_channels : 0);
+  for_each_row(pass, [&](std::int64_t i, std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t place) {
+    const T* row = first + n * box.sample + o * depth.step * box.plane + p * height.step * box.row;
+    T* out = half ? sums.data() + i * out_channels : static_cast<T*>(pass.out) + place * out_channels;
+    const std::int64_t row_step = width.step * box.column;
+    const std::int64_t out_step = half ? out_channels : width.place_step * out_channels;
+    const T** const to_rows = rows.data() + i;
+    T** const to_outs = outs.data() + i;
+    for (std::int64_t q = 0; q < width.outputs; ++q) {
+      to_rows[q] = row + q * row_step;
+      to_outs[q] = out + q * out_step;
+    }
+  });
+
+  const T* bias = pass.bias.template as<T>();
+  if (bias != nullptr && half) {
+    T* const widened = sums.data() + positions * out_channels;
+    widen(pass.bias, widened, out_channels);
+    bias = widened;
+  }
+
+  Tile<T> tile;
+  tile.runs = runs.data();
+  tile.block_runs = block_runs.data();
+  tile.blocks = blocks;
+  tile.ldb = ldb;
+  tile.relu = pass.relu;
+  for (std::int64_t group = 0; group < pass.groups; ++group)
+    for (std::int64_t column = 0; column < pass.columns; column += tiles.width()) {
+      tile.b = b + group * group_stride + column;
+      tile.columns = std::min(tiles.width(), pass.columns - column);
+      tile.out_shift = group * pass.columns + column;
+      tile.shift = pass.depthwise ? column : group * pass.channels;
+      tile.bias = bias != nullptr ? bias + tile.out_shift : nullptr;
+      const std::int64_t vectors = tiles.vectors_at(column, pass.columns);
+      for (std::int64_t i = 0; i < positions;) {
+        const std::int64_t tall = tiles.height(positions - i);
+        tile.rows = rows.data() + i;
+        tile.out = outs.data() + i;
+        tiles.kernel[tall - 1][vectors - 1](tile);
+        i += tall;
+      }
+    }
+
+  if (!half) return;
+  const std::int64_t neighbours =
+      width.place_step == 1 ? width.outputs : 1;  // that lie together in the output
+  for_each_row(pass, [&](std::int64_t i, std::int64_t, std::int64_t, std::int64_t, std::int64_t place) {
+    for (std::int64_t q = 0; q < width.outputs; q += neighbours)
+      narrow(
+          sums.data() + (i + q) * out_channels,
+          static_cast<char*>(pass.out) + (place + q * width.place_step) * out_channels * size_of(pass.dtype),
+          pass.dtype, neighbours * out_channels);
+  });
+}
+template void run_small_pass<float>(const Pass&);
+template void run_small_pass<double>(const Pass&);
+
+}  // namespace isobit::cpu::gemm
