@@ -73,11 +73,11 @@ void print_table(std::FILE* to, const verify::Report& report) {
   for (const verify::Tally& t : report.tallies)
     if (std::find(kernels.begin(), kernels.end(), t.kernel) == kernels.end()) kernels.push_back(t.kernel);
   std::sort(kernels.begin(), kernels.end());
-  fmt::print(to, "{:<22}", "kernel");
+  fmt::print(to, "{:<28}", "kernel");
   for (const std::string& device : report.devices) fmt::print(to, "  {:>24}", device);
   fmt::print(to, "\n");
   for (const std::string& kernel : kernels) {
-    fmt::print(to, "{:<22}", kernel);
+    fmt::print(to, "{:<28}", kernel);
     for (const std::string& device : report.devices) {
       std::int64_t equal = 0, different = 0;
       for (const verify::Tally& t : report.tallies)

@@ -241,6 +241,15 @@ class Backend {
   virtual void norm_backward_affine(const NormGeometry& g, double eps, ConstView dy, ConstView x,
                                     ConstView mean, ConstView variance, View dgamma, View dbeta) = 0;
 
+  // ---- windows of channels (floating): x is [rows, c]. c() means: the f64 rounded to the compute type
+  /// q = chain from +0 of fma(x_j, x_j, acc) over the channels j of e's window, ascending; d_e =
+  /// fma(c(scale), q, c(bias)); s_e = exp(c(-beta) * log(d_e)); y_e = x_e * s_e.
+  virtual void local_response_norm(const LocalResponseGeometry& g, ConstView x, View y) = 0;
+  /// d, s as above; u_e = dy_e * ((x_e * s_e) / d_e); t = chain from +0 of acc + u_j over the channels j
+  /// whose windows hold e, ascending; dx_e = fma(c(scale * (-2 * beta)) * x_e, t, dy_e * s_e).
+  virtual void local_response_norm_backward(const LocalResponseGeometry& g, ConstView dy, ConstView x,
+                                            View dx) = 0;
+
   // ---- random numbers (element i at counter first + i; core/numerics/philox.h)
   /// fma(u_i, c(high) - c(low), c(low)), where a result that rounds up to c(high) becomes c(low).
   virtual void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out) = 0;

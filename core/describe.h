@@ -31,6 +31,10 @@ inline std::string describe(const PadGeometry& g) {
   return fmt::format("[{}]->[{}]", fmt::join(g.in.begin(), g.in.begin() + g.rank, ","),
                      fmt::join(g.out.begin(), g.out.begin() + g.rank, ","));
 }
+inline std::string describe(const LocalResponseGeometry& g) {
+  return fmt::format("[{},{}] {}+1+{} scale {} beta {} bias {}", g.rows, g.c, g.before, g.after, g.scale,
+                     g.beta, g.bias);
+}
 inline std::string describe(const ConvGeometry& g) {
   return g.to_string();
 }

@@ -6,6 +6,7 @@
 #include <isobit/ops.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace isobit {
@@ -242,6 +243,27 @@ PoolGeometry make_pool_geometry(const char* op, const Shape& x, const PerAxis& w
 
 Shape pool_output_shape(const PoolGeometry& g, int rank) {
   return output_shape(g.n, g.axis, g.c, rank);
+}
+
+LocalResponseGeometry make_local_response_geometry(const char* op, const Shape& x, std::int64_t size,
+                                                   const LocalResponseOptions& options) {
+  if (x.rank() < 1) fail(op, "x is a scalar, expected [..., c]");
+  if (size < 1) fail(op, "size is {}, expected at least 1", size);
+  if (!(options.alpha >= 0) || !std::isfinite(options.alpha))
+    fail(op, "alpha is {}, expected a finite number >= 0", options.alpha);
+  if (!std::isfinite(options.beta)) fail(op, "beta is {}, expected a finite number", options.beta);
+  if (!(options.bias > 0) || !std::isfinite(options.bias))
+    fail(op, "bias is {}, expected a finite number > 0", options.bias);
+  LocalResponseGeometry g;
+  g.c = x[-1];
+  if (g.c < 1) fail(op, "last axis of x {} has extent 0, expected at least 1", x);
+  g.rows = x.numel() / g.c;
+  g.before = std::min((size - 1) / 2, g.c - 1);
+  g.after = std::min(size / 2, g.c - 1);
+  g.scale = options.alpha / static_cast<double>(size);
+  g.beta = options.beta;
+  g.bias = options.bias;
+  return g;
 }
 
 PadGeometry make_pad_geometry(const char* op, const Shape& x,

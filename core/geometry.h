@@ -160,6 +160,19 @@ struct NormGeometry {
   std::int64_t numel() const { return a * b * g * d; }
 };
 
+/// Each channel of x[rows, c] and its window: the channels from e - before to e + after that exist. (Widths
+/// beyond the row are cut off: both are below c.) scale = alpha / size.
+struct LocalResponseGeometry {
+  std::int64_t rows = 0, c = 0, before = 0, after = 0;
+  double scale = 0, beta = 0, bias = 0;
+  std::int64_t numel() const { return rows * c; }
+};
+struct LocalResponseOptions;  // isobit/ops.h
+/// x[..., c]; a window is the channel, floor((size - 1) / 2) before it and ceil((size - 1) / 2) after it.
+/// Throws Error naming the shape or the number that is none.
+LocalResponseGeometry make_local_response_geometry(const char* op, const Shape& x, std::int64_t size,
+                                                   const LocalResponseOptions& options);
+
 /// Padding of every axis of x (negative = crop).
 struct PadGeometry {
   int rank = 1;

@@ -1,5 +1,5 @@
 // What devices have in common: every kernel of the seam goes to an ordered list of algorithms. A device fills
-// the lists and derives from ListedBackend; nothing else knows the 35 names.
+// the lists and derives from ListedBackend; nothing else knows their names.
 #pragma once
 #include <memory>
 #include <string_view>
@@ -56,6 +56,9 @@ struct AlgorithmLists : AlgorithmRegistry {
   AlgorithmListOf<&Backend::norm_apply> norm_apply{*this, "norm_apply"};
   AlgorithmListOf<&Backend::norm_backward> norm_backward{*this, "norm_backward"};
   AlgorithmListOf<&Backend::norm_backward_affine> norm_backward_affine{*this, "norm_backward_affine"};
+  AlgorithmListOf<&Backend::local_response_norm> local_response_norm{*this, "local_response_norm"};
+  AlgorithmListOf<&Backend::local_response_norm_backward> local_response_norm_backward{
+      *this, "local_response_norm_backward"};
   AlgorithmListOf<&Backend::random_uniform> random_uniform{*this, "random_uniform"};
   AlgorithmListOf<&Backend::random_normal> random_normal{*this, "random_normal"};
   AlgorithmListOf<&Backend::dropout> dropout{*this, "dropout"};
@@ -203,6 +206,15 @@ class ListedBackend : public Backend {
                             ConstView variance, View dgamma, View dbeta) override {
     const Guard guard = enter("norm_backward_affine");
     lists_.norm_backward_affine.run(g, eps, dy, x, mean, variance, dgamma, dbeta);
+  }
+  void local_response_norm(const LocalResponseGeometry& g, ConstView x, View y) override {
+    const Guard guard = enter("local_response_norm");
+    lists_.local_response_norm.run(g, x, y);
+  }
+  void local_response_norm_backward(const LocalResponseGeometry& g, ConstView dy, ConstView x,
+                                    View dx) override {
+    const Guard guard = enter("local_response_norm_backward");
+    lists_.local_response_norm_backward.run(g, dy, x, dx);
   }
   void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out) override {
     const Guard guard = enter("random_uniform");

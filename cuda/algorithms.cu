@@ -82,6 +82,10 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.norm_backward_affine.set(
       {{"shared", kernels::refuse_norm_backward_affine_shared, kernels::norm_backward_affine_shared},
        {"grid", nullptr, kernels::norm_backward_affine}});
+  lists.local_response_norm.set({{"grid", nullptr, kernels::local_response_norm}});
+  lists.local_response_norm_backward.set({{"shared", kernels::refuse_local_response_norm_backward_shared,
+                                           kernels::local_response_norm_backward_shared},
+                                          {"grid", nullptr, kernels::local_response_norm_backward}});
   lists.random_uniform.set({{"grid", nullptr, kernels::random_uniform}});
   lists.random_normal.set({{"grid", nullptr, kernels::random_normal}});
   lists.dropout.set({{"grid", nullptr, kernels::dropout}});

@@ -131,6 +131,14 @@ case("div", [torch.randn(3, 1, 4), torch.rand(2, 1) + 0.5], torch.div)
 case("sum", [torch.randn(3, 4, 5)], lambda x: x.sum((0, 2)) ** 2)
 case("max", [torch.randn(3, 4, 5)], lambda x: x.amax((1, 2)) ** 2)
 
+# PyTorch's odd channel of an even window comes before, ONNX's after: hence the flips.
+for shape, size, alpha, beta, bias in [([3, 2, 7], 3, 0.5, 0.75, 1.0), ([2, 3, 2, 8], 5, 1e-4, 0.75, 2.0),
+                                       ([2, 4, 5], 4, 2.0, 0.5, 1.5), ([2, 2, 3], 8, 1.0, 1.0, 1.0),
+                                       ([4, 1, 6], 1, 1.0, -0.5, 0.5)]:
+    case("local_response_norm", [torch.randn(shape)],
+         lambda x: channels_last(F.local_response_norm(channels_first(x).flip(1), size, alpha, beta, bias).flip(1)),
+         size=size, alpha=alpha, beta=beta, bias=bias)
+
 os.makedirs(FOLDER, exist_ok=True)
 with open(os.path.join(FOLDER, "torch.txt"), "w") as out:
     out.write(f"# made by scripts/make_conformance_data.py with PyTorch {torch.__version__.split('+')[0]}\n")

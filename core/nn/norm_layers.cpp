@@ -1,6 +1,9 @@
-// BatchNorm, LayerNorm, GroupNorm: parameters and running statistics around the norms of isobit/ops.h.
+// BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm: parameters and running statistics around the norms of
+// isobit/ops.h.
 #include <isobit/autograd.h>
 #include <isobit/nn_layers.h>
+
+#include "core/geometry.h"
 
 namespace isobit::nn {
 namespace {
@@ -94,11 +97,35 @@ class GroupNormModule final : public Module {
   LayerNormOptions options_;
 };
 
+class LocalResponseNormModule final : public Module {
+ public:
+  LocalResponseNormModule(std::int64_t size, LocalResponseOptions options) : size_(size), options_(options) {
+    make_local_response_geometry("LocalResponseNorm", Shape{1}, size,
+                                 options);  // throws if they are not legal
+  }
+  std::string kind() const override { return "LocalResponseNorm"; }
+  std::string describe() const override { return fmt::format("LocalResponseNorm({})", size_); }
+  Plan plan(const Shape& in) const override {
+    if (channels_of("LocalResponseNorm", in) < 1)
+      fail("LocalResponseNorm", "samples {} have no channels, expected at least 1", in);
+    Plan plan;
+    plan.output = in;
+    return plan;
+  }
+  Tensor forward(const Tensor& x) override { return local_response_norm(x, size_, options_); }
+
+ private:
+  std::int64_t size_;
+  LocalResponseOptions options_;
+};
+
 }  // namespace
 
 BatchNorm::BatchNorm(BatchNormOptions options) : Layer(make<BatchNormModule>(options)) {}
 LayerNorm::LayerNorm(LayerNormOptions options) : Layer(make<LayerNormModule>(options)) {}
 GroupNorm::GroupNorm(std::int64_t groups, LayerNormOptions options)
     : Layer(make<GroupNormModule>(groups, options)) {}
+LocalResponseNorm::LocalResponseNorm(std::int64_t size, LocalResponseOptions options)
+    : Layer(make<LocalResponseNormModule>(size, options)) {}
 
 }  // namespace isobit::nn

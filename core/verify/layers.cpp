@@ -1,4 +1,6 @@
 // Problems of norms and pooling.
+#include <isobit/ops.h>
+
 #include "core/numerics/philox.h"
 #include "core/verify/families.h"
 
@@ -78,6 +80,43 @@ void add_norm(Suite& suite, const NormGeometry& g, DType dtype) {
     c->out(wide, g.channels()).run([&](Backend& b, const Operands& o) {
       b.norm_backward_affine(g, 1e-5, o.in[1], o.in[0], o.in[2], o.in[3], View{}, o.out[0]);
     });
+}
+
+/// Windows within a row, as wide as it, wider; rows around a vector and around a block of threads.
+void add_local_response(Suite& suite) {
+  struct Problem {
+    std::int64_t rows, c, size;
+    double alpha, beta, bias;
+  };
+  constexpr Problem kProblems[] = {
+      {7, 1, 1, 1, 0.75, 1},        {3, 2, 5, 1, 0.75, 1},     {5, 15, 3, 1e-4, 0.75, 1},
+      {5, 16, 4, 0.5, 0.5, 2},      {3, 17, 5, 2, 0.75, 1},    {4, 31, 31, 1, 1, 0.5},
+      {9, 33, 2, 1e-4, 0.75, 2},    {2, 96, 5, 1e-4, 0.75, 2}, {3, 255, 256, 1, -0.5, 1},
+      {1, 257, 256, 1, 0.75, 1},    {2, 130, 257, 1, 0.75, 1}, {3, 300, 600, 1, 2, 3},
+      {1, 600, 301, 0, 0.75, 1},    {2, 40, 7, 1, 0, 1e-30},   {0, 8, 5, 1, 0.75, 1},
+      {700, 131, 5, 1e-2, 0.75, 1}, {20000, 3, 2, 1, 0.75, 1}};
+  for (const auto& [rows, c, size, alpha, beta, bias] : kProblems)
+    for (const DType dtype : kFloating)
+      for (const Values values : {Values::plain, Values::finite, Values::hard}) {
+        const std::int64_t n = rows * c;
+        const LocalResponseGeometry g =
+            make_local_response_geometry("verify", {rows, c}, size, {alpha, beta, bias});
+        const std::string text = fmt::format("[{},{}] size {} alpha {} beta {} bias {} {}", rows, c, size,
+                                             alpha, beta, bias, name_of(values));
+        const bool large = n > 10000;
+        if (large && values != Values::plain) continue;
+        if (Case* one = suite.open("local_response_norm", dtype, text, large))
+          one->in(dtype, n, values).out(dtype, n).run([&](Backend& b, const Operands& o) {
+            b.local_response_norm(g, o.in[0], o.out[0]);
+          });
+        if (Case* one = suite.open("local_response_norm_backward", dtype, text, large))
+          one->in(dtype, n, values)
+              .in(dtype, n, values)
+              .out(dtype, n)
+              .run([&](Backend& b, const Operands& o) {
+                b.local_response_norm_backward(g, o.in[0], o.in[1], o.out[0]);
+              });
+      }
 }
 
 AxisGeometry axis(std::int64_t in, std::int64_t filter, std::int64_t stride, std::int64_t dilation = 1,
@@ -179,6 +218,7 @@ void add_pool(Suite& suite, PoolGeometry g, DType dtype, Values values, bool ful
 void add_norms(Suite& suite) {
   for (const NormGeometry& g : norm_geometries())
     for (const DType dtype : kFloating) add_norm(suite, g, dtype);
+  add_local_response(suite);
 }
 
 void add_pools(Suite& suite) {

@@ -1,5 +1,6 @@
-// What can run the kernels of reductions, softmax and norms, in order of preference. A fast algorithm goes
-// before "reference" as {"name", refuse function or nullptr, run function}; see cpu/algorithms.h.
+// What can run the kernels of reductions, softmax and norms (of channels' windows too), in order of
+// preference. A fast algorithm goes before "reference" as {"name", refuse function or nullptr, run function};
+// see cpu/algorithms.h.
 #include "cpu/algorithms.h"
 #include "cpu/kernels/kernels.h"
 
@@ -45,6 +46,14 @@ void set_reduction_algorithms(AlgorithmLists& lists) {
   lists.norm_backward_affine.set({
       {"simd", nullptr, kernels::norm_backward_affine},
       {"reference", nullptr, reference::norm_backward_affine},
+  });
+  lists.local_response_norm.set({
+      {"simd", nullptr, kernels::local_response_norm},
+      {"reference", nullptr, reference::local_response_norm},
+  });
+  lists.local_response_norm_backward.set({
+      {"simd", nullptr, kernels::local_response_norm_backward},
+      {"reference", nullptr, reference::local_response_norm_backward},
   });
 }
 

@@ -43,6 +43,8 @@ void norm_backward(const NormGeometry& g, double eps, ConstView dy, ConstView x,
                    ConstView variance, ConstView gamma, View dx);
 void norm_backward_affine(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
                           ConstView variance, View dgamma, View dbeta);
+void local_response_norm(const LocalResponseGeometry& g, ConstView x, View y);
+void local_response_norm_backward(const LocalResponseGeometry& g, ConstView dy, ConstView x, View dx);
 void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out);
 void random_normal(RandomKey key, std::uint64_t first, double mean, double deviation, View out);
 void dropout(RandomKey key, std::uint64_t first, double p, ConstView x, View out);

@@ -179,6 +179,12 @@ const std::map<std::string, Function>& functions() {
        [](const Case& c, const Inputs& in) {
          return group_norm(in[0], c.list("groups")[0], in[1], in[2], {.eps = c.number("eps")});
        }},
+      {"local_response_norm",
+       [](const Case& c, const Inputs& in) {
+         return local_response_norm(
+             in[0], c.list("size")[0],
+             {.alpha = c.number("alpha"), .beta = c.number("beta"), .bias = c.number("bias")});
+       }},
       {"matmul", [](const Case&, const Inputs& in) { return matmul(in[0], in[1]); }},
       {"linear", [](const Case&, const Inputs& in) { return linear(in[0], in[1], in[2]); }},
       {"mul", plain(mul)},

@@ -176,6 +176,20 @@ TEST(NormGradient, HalvesKeepStatisticsInF32) {
   }
 }
 
+TEST(LocalResponseGradient, Differences) {
+  const LocalResponseOptions o{.alpha = 0.8, .beta = 0.75, .bias = 1.2};
+  for (const std::int64_t size : {1, 2, 3, 4, 5, 50})
+    check_gradients(fmt::format("local_response_norm {}", size),
+                    [&](const Inputs& in) { return local_response_norm(in[0], size, o); },
+                    {random_values({2, 2, 6}, 1, -2, 2)});
+  check_gradients("local_response_norm, order 3",
+                  [&](const Inputs& in) { return local_response_norm(in[0], 4, o); },
+                  {random_values({2, 4}, 2, -2, 2)}, {.order = 3});
+  check_gradients("local_response_norm of one axis",
+                  [&](const Inputs& in) { return local_response_norm(in[0], 3, o); },
+                  {random_values({5}, 3, -2, 2)});
+}
+
 TEST(DropoutGradient, IsItsOwnAdjoint) {
   const RandomKey key = random_key(Seed{3}, "drop");
   check_gradients("dropout", [&](const Inputs& in) { return square(dropout(in[0], 0.4, key)); },

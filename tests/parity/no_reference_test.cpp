@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
 
 #include "core/trace.h"
 #include "core/verify/families.h"
+#include "tests/support/kernel_names.h"
 
 namespace isobit::parity {
 namespace {
@@ -180,6 +182,14 @@ std::vector<Call> calls() {
                              statistic(t).view(), channels.view(), View{});
     });
   }
+  LocalResponseGeometry response;
+  response.rows = 4, response.c = 10, response.before = response.after = 2;
+  response.scale = 0.5, response.beta = 0.75, response.bias = 1;
+  add("local_response_norm",
+      [=](Backend& b, DType t) { b.local_response_norm(response, in(t, 40).view(), Array(t, 40).view()); });
+  add("local_response_norm_backward", [=](Backend& b, DType t) {
+    b.local_response_norm_backward(response, in(t, 40).view(), in(t, 40).view(), Array(t, 40).view());
+  });
   add("random_uniform", [=](Backend& b, DType t) { b.random_uniform({1, 2}, 0, 0, 1, Array(t, 9).view()); });
   add("random_normal", [=](Backend& b, DType t) { b.random_normal({1, 2}, 0, 0, 1, Array(t, 9).view()); });
   add("dropout", [=](Backend& b, DType t) {
@@ -197,7 +207,9 @@ std::vector<Call> calls() {
 
 TEST(NoReference, ServesAnything) {
   Backend& cpu = backend(Device::cpu());
+  std::set<std::string> called;
   for (const Call& call : calls()) {
+    called.insert(call.kernel);
     const auto algorithms = cpu.algorithms(call.kernel);
     EXPECT_EQ(algorithms.back(), "reference");
     EXPECT_GE(algorithms.size(), 2u) << call.kernel << " has nothing but the reference";
@@ -208,6 +220,8 @@ TEST(NoReference, ServesAnything) {
       EXPECT_EQ(capture.count_algorithm("reference"), 0) << call.kernel << " " << name_of(dtype);
     }
   }
+  for (const std::string& kernel : test::kernel_names())
+    EXPECT_TRUE(called.contains(kernel)) << "calls() has none of " << kernel;
 }
 
 }  // namespace

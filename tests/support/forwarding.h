@@ -118,6 +118,13 @@ class Forwarding : public Backend {
                             ConstView variance, View dgamma, View dbeta) override {
     forward("norm_backward_affine").norm_backward_affine(g, eps, dy, x, mean, variance, dgamma, dbeta);
   }
+  void local_response_norm(const LocalResponseGeometry& g, ConstView x, View y) override {
+    forward("local_response_norm").local_response_norm(g, x, y);
+  }
+  void local_response_norm_backward(const LocalResponseGeometry& g, ConstView dy, ConstView x,
+                                    View dx) override {
+    forward("local_response_norm_backward").local_response_norm_backward(g, dy, x, dx);
+  }
   void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out) override {
     forward("random_uniform").random_uniform(key, first, low, high, out);
   }

@@ -38,6 +38,7 @@ TEST(NnLayers, InferredShapesAreThoseOfTheForwardPass) {
       {nn::BatchNorm(), image},
       {nn::LayerNorm(), image},
       {nn::GroupNorm(3), image},
+      {nn::LocalResponseNorm(5), image},
       {nn::ReLU(), image},
       {nn::LeakyReLU(0.2), image},
       {nn::ELU(), image},
@@ -92,6 +93,8 @@ TEST(NnLayers, WrongOptionsAreRefusedWhenTheLayerIsMade) {
   EXPECT_THROW(nn::BatchNorm({.momentum = 2}), Error);
   EXPECT_THROW(nn::LayerNorm({.eps = -1}), Error);
   EXPECT_THROW(nn::GroupNorm(0), Error);
+  EXPECT_THROW(nn::LocalResponseNorm(0), Error);
+  EXPECT_THROW(nn::LocalResponseNorm(5, {.bias = 0}), Error);
   EXPECT_THROW(nn::Input({2}, {.deviation = 0}), Error);
 }
 

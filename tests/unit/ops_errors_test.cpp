@@ -183,6 +183,19 @@ TEST_F(OpErrors, Norms) {
       },
       {"group_norm", "6 channels", "4 groups", "[2,6]"});
   expect_error([&] { group_norm(ones({2, 6}), 0, {}, {}); }, {"group_norm", "0 groups"});
+  const auto response = [&](const Tensor& x, std::int64_t size, const LocalResponseOptions& o) {
+    return [&x, size, o] { local_response_norm(x, size, o); };
+  };
+  const Tensor scalar = ones({}), empty_rows = zeros({2, 0}), none;
+  expect_error(response(none, 5, {}), {"local_response_norm", "undefined"});
+  expect_error(response(i, 5, {}), {"local_response_norm", "i64"});
+  expect_error(response(scalar, 5, {}), {"local_response_norm", "scalar"});
+  expect_error(response(empty_rows, 5, {}), {"local_response_norm", "[2,0]"});
+  expect_error(response(f, 0, {}), {"local_response_norm", "size is 0"});
+  expect_error(response(f, 5, {.alpha = -1}), {"local_response_norm", "alpha is -1"});
+  expect_error(response(f, 5, {.beta = INFINITY}), {"local_response_norm", "beta is inf"});
+  expect_error(response(f, 5, {.bias = 0}), {"local_response_norm", "bias is 0"});
+  expect_error(response(f, 5, {.bias = NAN}), {"local_response_norm", "bias is nan"});
   expect_error([&] { dropout(f, 1, {}); }, {"dropout", "p is 1"});
   expect_error([&] { dropout(f, NAN, {}); }, {"dropout", "nan"});
   expect_error([&] { dropout(i, 0.5, {}); }, {"dropout", "i64"});

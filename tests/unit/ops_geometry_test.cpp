@@ -3,6 +3,7 @@
 #include <isobit/ops.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "core/geometry.h"
 
@@ -17,6 +18,23 @@ std::int64_t count_windows(std::int64_t in, std::int64_t k, std::int64_t s, std:
   std::int64_t count = 0;
   for (std::int64_t start = -before; start + d * (k - 1) < in + after; start += s) ++count;
   return count;
+}
+
+TEST(Geometry, WindowsOfChannels) {
+  const auto widths = [](std::int64_t size, std::int64_t c) {
+    const LocalResponseGeometry g =
+        make_local_response_geometry("test", {2, 3, c}, size, {.alpha = 3, .beta = 1, .bias = 2});
+    EXPECT_EQ(g.rows, 6);
+    EXPECT_EQ(g.c, c);
+    EXPECT_EQ(g.scale, 3 / static_cast<double>(size));
+    return std::pair{g.before, g.after};
+  };
+  EXPECT_EQ(widths(1, 9), (std::pair<std::int64_t, std::int64_t>{0, 0}));
+  EXPECT_EQ(widths(4, 9), (std::pair<std::int64_t, std::int64_t>{1, 2})) << "the odd channel comes after";
+  EXPECT_EQ(widths(5, 9), (std::pair<std::int64_t, std::int64_t>{2, 2}));
+  EXPECT_EQ(widths(4, 2), (std::pair<std::int64_t, std::int64_t>{1, 1}));
+  EXPECT_EQ(widths(std::numeric_limits<std::int64_t>::max(), 3),
+            (std::pair<std::int64_t, std::int64_t>{2, 2}));
 }
 
 TEST(Geometry, ConvExtentsAgainstBruteForce) {

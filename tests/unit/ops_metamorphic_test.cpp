@@ -89,6 +89,7 @@ TEST_P(Metamorphic, ABatchEqualsItsSamples) {
       {"log_softmax", [](const Tensor& t, const Tensor&) { return log_softmax(t); }},
       {"layer_norm", [&](const Tensor& t, const Tensor&) { return layer_norm(t, gamma, {}); }},
       {"group_norm", [&](const Tensor& t, const Tensor&) { return group_norm(t, 2, gamma, {}); }},
+      {"local_response_norm", [](const Tensor& t, const Tensor&) { return local_response_norm(t, 3); }},
       {"sum",
        [](const Tensor& t, const Tensor&) {
          return sum(t, {1, 3});
@@ -140,6 +141,29 @@ TEST_P(Metamorphic, EpiloguesEqualTheOpsTheyReplace) {
     const Tensor wide = conv(x.to(DType::f32), w.to(DType::f32), b.to(DType::f32), fused);
     EXPECT_TRUE(equal_bits(conv(x, w, b, fused), wide.to(GetParam())));
   }
+}
+
+TEST_P(Metamorphic, ChannelsOfZerosAndWindowsBeyondTheRowChangeNothing) {
+  const Tensor x = noise({2, 3, 5, 7}, 1, GetParam()), dy = noise({2, 3, 5, 7}, 2, GetParam());
+  const auto both = [](const Tensor& t, const Tensor& d, std::int64_t size, double alpha) {
+    Tensor leaf = t.detach().clone();
+    leaf.set_requires_grad();
+    const Tensor y = local_response_norm(leaf, size, {.alpha = alpha, .beta = 0.75, .bias = 2});
+    return std::pair{y.detach(), grad(y, {leaf}, d)[0]};
+  };
+  const auto widened = [](const Tensor& t, std::int64_t width) {
+    return pad(t, {{0, 0}, {0, 0}, {0, 0}, {width, width}});
+  };
+  for (const std::int64_t size : {1, 2, 5, 6}) {
+    const auto [y, dx] = both(x, dy, size, 0.5);
+    const auto [wide_y, wide_dx] = both(widened(x, 4), widened(dy, 4), size, 0.5);
+    EXPECT_TRUE(equal_bits(y, widened(wide_y, -4))) << size;
+    EXPECT_TRUE(equal_bits(dx, widened(wide_dx, -4))) << size;
+  }
+  const auto [y, dx] = both(x, dy, 16, 16);
+  const auto [same_y, same_dx] = both(x, dy, std::int64_t{1} << 40, 0x1p40);
+  EXPECT_TRUE(equal_bits(y, same_y));
+  EXPECT_TRUE(equal_bits(dx, same_dx));
 }
 
 /// Parameter gradients of a batch against those of its parts, joined.

@@ -92,6 +92,12 @@ class GroupNorm : public Layer {
  public:
   explicit GroupNorm(std::int64_t groups, LayerNormOptions options = {});
 };
+/// Divides each channel by a power of what it and its neighbours measure: local_response_norm, as in AlexNet,
+/// LocalResponseNorm(5, {.alpha = 5e-4, .bias = 2}) there. No parameters.
+class LocalResponseNorm : public Layer {
+ public:
+  explicit LocalResponseNorm(std::int64_t size, LocalResponseOptions options = {});
+};
 
 class ReLU : public Layer {
  public:

@@ -268,6 +268,14 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& gamma, const Tensor& beta,
                   const NormOptions& options = {});
 
+struct LocalResponseOptions {
+  double alpha = 1e-4, beta = 0.75, bias = 1;
+};
+/// x / (bias + alpha / size * (sum of x^2 over a window of `size` channels))^beta, x[..., c]: the channel,
+/// floor((size - 1) / 2) before it and ceil((size - 1) / 2) after it, as far as they exist (ONNX's LRN).
+/// [chain over the window]
+Tensor local_response_norm(const Tensor& x, std::int64_t size, const LocalResponseOptions& options = {});
+
 /// x_i * keep_i / (1 - p); element i of the whole batch draws at counter i of the key's stream
 /// (isobit/parts.h shifts it).
 Tensor dropout(const Tensor& x, double p, RandomKey key);
