@@ -19,6 +19,9 @@ set(ISOBIT_MISSING_simt "this build was configured with ISOBIT_SIMT=OFF")
 string(CONCAT ISOBIT_MISSING_cuda "this build of isobit has no CUDA: build it on a machine with the CUDA toolkit "
   "(12.0 or newer, nvcc in PATH) with scripts/build cuda, or cmake -DISOBIT_CUDA=ON; simt executes the same kernels "
   "on the CPU")
+if(NOT ISOBIT_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "ISOBIT_CUDA=${ISOBIT_CUDA}: AUTO, ON or OFF is expected")
+endif()
 if(ISOBIT_CUDA STREQUAL OFF)
   return()
 endif()
@@ -52,14 +55,14 @@ if(nvcc_version VERSION_LESS 12.0)
   return()
 endif()
 
-# nvcc refuses host compilers that are newer than itself; a small file tells before CMake's own checks stop everything.
+# nvcc refuses host compilers that are newer than itself; a small program tells before CMake's own checks stop everything.
 set(probe ${CMAKE_CURRENT_BINARY_DIR}/nvcc_probe)
 file(WRITE ${probe}.cu "#include <vector>\n#include <string>\n__global__ void k(int* x) { *x = 1; }\nint main() { return std::vector<std::string>().size(); }\n")
-execute_process(COMMAND ${ISOBIT_NVCC} -std=c++20 -ccbin ${CMAKE_CXX_COMPILER} -c ${probe}.cu -o ${probe}.o
+execute_process(COMMAND ${ISOBIT_NVCC} -std=c++20 -cudart shared -ccbin ${CMAKE_CXX_COMPILER} ${probe}.cu -o ${probe}
   RESULT_VARIABLE probe_result OUTPUT_VARIABLE probe_output ERROR_VARIABLE probe_output)
 if(NOT probe_result EQUAL 0)
   string(SUBSTRING "${probe_output}" 0 600 probe_output)
-  isobit_no_cuda("nvcc ${nvcc_version} (${ISOBIT_NVCC}) does not accept the host compiler ${CMAKE_CXX_COMPILER} \
+  isobit_no_cuda("nvcc ${nvcc_version} (${ISOBIT_NVCC}) builds no program with the host compiler ${CMAKE_CXX_COMPILER} \
 (${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}). Choose one that it supports with -DCMAKE_CXX_COMPILER=..., or \
 a toolkit that supports this one. It said:\n${probe_output}")
   return()
@@ -73,10 +76,31 @@ elseif(nvcc_version VERSION_LESS 12.8)
 else()
   set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100 120)
 endif()
+# What this nvcc does not know is said here, and not by a hundred lines of a failed test of the compiler.
+execute_process(COMMAND ${ISOBIT_NVCC} --list-gpu-arch OUTPUT_VARIABLE known RESULT_VARIABLE known_result ERROR_QUIET)
+if(known_result EQUAL 0)
+  foreach(architecture IN LISTS CMAKE_CUDA_ARCHITECTURES)
+    string(REGEX MATCH "^[0-9]+" number "${architecture}")
+    if(number AND NOT known MATCHES "compute_${number}(\n|$)")
+      string(REGEX REPLACE "[^0-9]+" " " known "${known}")
+      string(STRIP "${known}" known)
+      isobit_no_cuda("nvcc ${nvcc_version} (${ISOBIT_NVCC}) knows no architecture ${number}. Choose among ${known} with \
+-DISOBIT_CUDA_ARCHITECTURES=..., or a toolkit that knows it")
+      return()
+    endif()
+  endforeach()
+endif()
 set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
 set(CMAKE_CUDA_COMPILER ${ISOBIT_NVCC})
 set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
+# The program compares what it was built for with the GPU that it meets: so "native" becomes numbers.
+if(CMAKE_CUDA_ARCHITECTURES STREQUAL native)
+  if(NOT CMAKE_CUDA_ARCHITECTURES_NATIVE MATCHES "^[0-9]")
+    message(FATAL_ERROR "ISOBIT_CUDA_ARCHITECTURES=native: this machine shows no GPU; name the architecture, as 80 or 90")
+  endif()
+  set(CMAKE_CUDA_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES_NATIVE})
+endif()
 set(ISOBIT_HAS_CUDA ON)
 message(STATUS "CUDA: nvcc ${nvcc_version} for ${CMAKE_CUDA_ARCHITECTURES}")
