@@ -122,8 +122,16 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
   void* allocate_host(std::int64_t bytes) override {
     const Guard guard(device_, nullptr);
     void* data = nullptr;
-    if (bytes > 0)
-      check(cudaHostAlloc(&data, static_cast<std::size_t>(bytes), cudaHostAllocPortable), "cudaHostAlloc");
+    if (bytes <= 0) return data;
+    const cudaError_t status = cudaHostAlloc(&data, static_cast<std::size_t>(bytes), cudaHostAllocPortable);
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      throw OutOfMemory("allocate_host",
+                        fmt::format("{} bytes of page-locked memory asked for: the host does "
+                                    "not give them; smaller batches need less",
+                                    bytes));
+    }
+    check(status, "cudaHostAlloc");
     return data;
   }
   void deallocate_host(void* data) noexcept override {

@@ -49,6 +49,12 @@ const char* advice(cudaError_t status) {
              "capability>";
     case cudaErrorInsufficientDriver:
       return "; install a newer NVIDIA driver";
+#ifdef __CUDACC__  // the emulated device has no PTX
+    case cudaErrorUnsupportedPtxVersion:
+      return "; the driver is older than the toolkit that wrote this build's PTX: install a newer NVIDIA "
+             "driver, "
+             "or build machine code for this GPU with -DISOBIT_CUDA_ARCHITECTURES=<its compute capability>";
+#endif
     default:
       return "";
   }

@@ -51,7 +51,8 @@ void* MemoryPool::allocate(std::int64_t bytes, cudaStream_t stream) {
     const MemoryStats now = stats();
     throw OutOfMemory("allocate",
                       fmt::format("{} bytes asked for, {} in use, {} cached: the device has no more "
-                                  "({} of {} free, other processes included)",
+                                  "({} of {} free, other processes included); a batch in parts "
+                                  "(--micro-batch, isobit/parts.h) needs less and gives the same bits",
                                   bytes, now.current, now.cached, free, total));
   }
   check(status, "cudaMallocAsync");
