@@ -11,6 +11,7 @@ namespace isobit::cpu {
 
 void set_conv_algorithms(AlgorithmLists& lists) {
   lists.matmul.set({
+      {"small", kernels::refuse_matmul_small, kernels::matmul_small},
       {"register_tiles", nullptr, kernels::matmul_register_tiles},
       {"reference", nullptr, reference::matmul},
   });

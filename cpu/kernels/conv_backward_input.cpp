@@ -31,10 +31,11 @@ gemm::PassAxis phase_axis(const AxisGeometry& axis, std::int64_t phase) {
   pass.outputs = pass.taps = 0;
 
   // Taps: the first with r * dilation = phase (mod stride) and then every stride / gcd(stride, dilation)-th.
-  std::int64_t period = 1;
-  while (period * axis.dilation % axis.stride != 0) ++period;
-  std::int64_t first = 0;
-  while (first < period && (first * axis.dilation - phase) % axis.stride != 0) ++first;
+  std::int64_t period = 1, first = 0;
+  if (axis.stride > 1) {
+    while (period * axis.dilation % axis.stride != 0) ++period;
+    while (first < period && (first * axis.dilation - phase) % axis.stride != 0) ++first;
+  }
   if (first >= period || first >= axis.filter) return pass;
   pass.taps = (axis.filter - 1 - first) / period + 1;
   pass.filter_first = first;
@@ -67,8 +68,8 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
   pass.columns = g.c_per_group();
   pass.source = {dy.data, dy.dtype};
   pass.filter = {w.data, w.dtype};
-  pass.tap_stride = g.c_per_group() * g.k;
-  pass.group_stride = g.k_per_group();
+  pass.tap_stride = pass.columns * g.k;
+  pass.group_stride = pass.channels;
   pass.channel_stride = 1;
   pass.column_stride = g.k;
   pass.out = dx.data;

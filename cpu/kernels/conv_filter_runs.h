@@ -47,12 +47,20 @@ inline Inside tap_inside(const ConvGeometry& g, std::int64_t tap) {
 template <class T>
 void locate_rows(const ConvGeometry& g, const T* base, std::int64_t tap_pitch, std::int64_t row_pitch,
                  std::int64_t row_begin, std::int64_t row_end, const T** rows) {
-  const std::int64_t channels = g.c_per_group();
-  for (std::int64_t row = row_begin; row < row_end; ++row) {
-    const std::int64_t c = row % channels, tap = row / channels;
-    const std::int64_t s = tap % g.axis[2].filter, r = tap / g.axis[2].filter % g.axis[1].filter;
-    const std::int64_t t = tap / (g.axis[2].filter * g.axis[1].filter);
-    *rows++ = base + t * tap_pitch + r * g.axis[1].dilation * row_pitch + s * g.axis[2].dilation * g.c + c;
+  const std::int64_t channels = g.c_per_group(), tap = row_begin / channels;
+  std::int64_t c = row_begin % channels, s = tap % g.axis[2].filter,
+               r = tap / g.axis[2].filter % g.axis[1].filter, t = tap / (g.axis[2].filter * g.axis[1].filter);
+  for (std::int64_t row = row_begin; row < row_end; c = 0) {
+    const T* const at =
+        base + t * tap_pitch + r * g.axis[1].dilation * row_pitch + s * g.axis[2].dilation * g.c;
+    for (; c < channels && row < row_end; ++c, ++row) *rows++ = at + c;
+    if (++s == g.axis[2].filter) {
+      s = 0;
+      if (++r == g.axis[1].filter) {
+        r = 0;
+        ++t;
+      }
+    }
   }
 }
 
@@ -71,14 +79,14 @@ inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64
   const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t step = width.stride * g.c;
   std::int64_t block = 0, next = begin;  // `next`: the position behind the last run
+  std::int64_t q = begin % width.out, p = begin / width.out % height.out;
+  std::int64_t plane = begin / (width.out * height.out) - origin.plane;
   block_runs[0] = count;
   for (std::int64_t at = begin; at < end;) {
     if (at == begin + (block + 1) * kBlock) {
       block_runs[++block] = count;
       next = at;
     }
-    const std::int64_t q = at % width.out, p = at / width.out % height.out;
-    const std::int64_t plane = at / (width.out * height.out) - origin.plane;
     const std::int64_t length = std::min({width.out - q, end - at, begin + (block + 1) * kBlock - at});
     const std::int64_t first = std::max(q, inside.q_begin), last = std::min(q + length, inside.q_end);
     if (inside.p_begin <= p && p < inside.p_end && first < last) {
@@ -99,6 +107,14 @@ inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64
       next = at + last - q;
     }
     at += length;
+    q += length;
+    if (q == width.out) {
+      q = 0;
+      if (++p == height.out) {
+        p = 0;
+        ++plane;
+      }
+    }
   }
   block_runs[block + 1] = count;
 }

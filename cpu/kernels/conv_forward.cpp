@@ -30,8 +30,8 @@ gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilog
   }
   pass.source = {x.data, x.dtype};
   pass.filter = {w.data, w.dtype};
-  pass.tap_stride = g.c_per_group() * g.k;
-  pass.group_stride = g.k_per_group();
+  pass.tap_stride = pass.channels * g.k;
+  pass.group_stride = pass.columns;
   pass.channel_stride = g.k;
   pass.out = y.data;
   pass.dtype = y.dtype;
@@ -73,9 +73,6 @@ const char* refuse_depthwise(const ConvGeometry& g) {
 }
 
 const char* refuse_small(const ConvGeometry& g) {
-  constexpr double kWork = 1 << 19;    // multiply-adds; from here on threads share a pass
-  constexpr double kFilter = 1 << 14;  // elements that stay in the first-level cache
-  constexpr double kSource = 1 << 15;
   const auto real = [](std::int64_t extent) { return static_cast<double>(extent); };  // products may be huge
   double filter = real(g.c_per_group()) * real(g.k), positions = real(g.n),
          source = real(g.n) * real(std::max(g.c, g.k));
@@ -85,11 +82,7 @@ const char* refuse_small(const ConvGeometry& g) {
     source *= real(axis.in) + std::max(0.0, real(axis.pad_before)) + std::max(0.0, real(axis.pad_after)) +
               real(axis.dilation) * real(axis.filter - 1);
   }
-  if (filter * positions == 0) return "nothing to compute";
-  if (filter * positions >= kWork) return "so much work is worth a plan";
-  if (filter > kFilter) return "so large a filter is read block by block";
-  if (source > kSource) return "so large a source is read part by part";
-  return nullptr;
+  return gemm::refuse_small(positions, filter, source);
 }
 
 const char* refuse_conv_forward_small(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {

@@ -61,8 +61,11 @@ struct Pass {
 /// T is the type computed in.
 template <class T>
 void run_pass(const Pass& pass);
-/// The same on this thread, without a plan: for little work. The pass is not empty.
+/// The same on this thread, without a plan: for what refuse_small accepts.
 template <class T>
 void run_small_pass(const Pass& pass);
+/// Null where run_small_pass is the faster one. Of all passes together: positions, elements of the filter, at
+/// most so many elements of a source with its border. Real numbers, for the products of extents may be huge.
+const char* refuse_small(double positions, double filter, double source);
 
 }  // namespace isobit::cpu::gemm

@@ -111,9 +111,9 @@ void run_small_pass(const Pass& pass) {
   bool in_order = pass.column_stride == 1 && pass.tap_stride == pass.channels * pass.channel_stride;
   for (const PassAxis& axis : pass.axis)
     in_order = in_order && axis.taps == axis.filter && axis.filter_first == 0;
-  const bool in_place =
-      in_order && pass.columns % tiles.lanes == 0 && size_of(pass.filter.dtype) == sizeof(T);
-  const std::int64_t ldb = in_order ? pass.channel_stride : packed_columns(tiles, pass.columns);
+  const std::int64_t whole_vectors = packed_columns(tiles, pass.columns);
+  const bool in_place = in_order && pass.columns == whole_vectors && size_of(pass.filter.dtype) == sizeof(T);
+  const std::int64_t ldb = in_order ? pass.channel_stride : whole_vectors;
   const std::int64_t group_stride = in_order ? pass.group_stride : terms * ldb;
   const std::int64_t size = in_order ? terms * ldb : pass.groups * group_stride;
   const Scratch<T> packed(in_place ? 0 : size + tiles.lanes);
@@ -171,7 +171,7 @@ void run_small_pass(const Pass& pass) {
       tile.out_shift = group * pass.columns + column;
       tile.shift = pass.depthwise ? column : group * pass.channels;
       tile.bias = bias != nullptr ? bias + tile.out_shift : nullptr;
-      const std::int64_t vectors = tiles.vectors_at(column, pass.columns);
+      const std::int64_t vectors = tile.columns > tiles.lanes ? tiles.vectors : 1;
       for (std::int64_t i = 0; i < positions;) {
         const std::int64_t tall = tiles.height(positions - i);
         tile.rows = rows.data() + i;
@@ -194,5 +194,16 @@ void run_small_pass(const Pass& pass) {
 }
 template void run_small_pass<float>(const Pass&);
 template void run_small_pass<double>(const Pass&);
+
+const char* refuse_small(double positions, double filter, double source) {
+  constexpr double kWork = 1 << 19;    // multiply-adds; from here on threads share a pass
+  constexpr double kFilter = 1 << 14;  // elements that stay in the first-level cache
+  constexpr double kSource = 1 << 15;
+  if (positions * filter == 0) return "nothing to compute";
+  if (positions * filter >= kWork) return "so much work is worth a plan";
+  if (filter > kFilter) return "so large a filter is read block by block";
+  if (source > kSource) return "so large a source is read part by part";
+  return nullptr;
+}
 
 }  // namespace isobit::cpu::gemm
