@@ -99,21 +99,17 @@ __global__ void __launch_bounds__(kResponseThreads)
   SHARED(terms, V[kResponseThreads + kWidestWindow]);
   const int left = static_cast<int>(w.after), right = static_cast<int>(w.before);
   const int thread = static_cast<int>(threadIdx.x), halo = thread < left ? thread : thread + kResponseThreads;
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kResponseThreads;
-  for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kResponseThreads; first < w.items;
-       first += step) {
-    const std::int64_t i = first + thread, other = first - left + halo;
-    V straight = 0;
-    if (i < w.items) {
-      const Terms<V> own = terms_of(w, dy, x, i);
-      terms[left + thread] = own.term;
-      straight = own.straight;
-    }
-    if (thread < left + right && other >= 0 && other < w.items) terms[halo] = terms_of(w, dy, x, other).term;
-    __syncthreads();
-    if (i < w.items) dx[i] = gradient(w, x, i, terms + left + thread, straight);
-    __syncthreads();
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kResponseThreads;
+  const std::int64_t i = first + thread, other = first - left + halo;
+  V straight = 0;
+  if (i < w.items) {
+    const Terms<V> own = terms_of(w, dy, x, i);
+    terms[left + thread] = own.term;
+    straight = own.straight;
   }
+  if (thread < left + right && other >= 0 && other < w.items) terms[halo] = terms_of(w, dy, x, other).term;
+  __syncthreads();
+  if (i < w.items) dx[i] = gradient(w, x, i, terms + left + thread, straight);
 }
 
 template <class S>
@@ -152,7 +148,7 @@ const char* refuse_local_response_norm_backward_shared(const LocalResponseGeomet
 void local_response_norm_backward_shared(const LocalResponseGeometry& g, ConstView dy, ConstView x, View dx) {
   with_floating("local_response_norm_backward", x.dtype, [&](auto type) {
     using S = decltype(type);
-    launch(local_response_norm_backward_shared_terms<S>, grid_stride_blocks(g.numel(), kResponseThreads),
+    launch(local_response_norm_backward_shared_terms<S>, blocks_for(g.numel(), kResponseThreads),
            kResponseThreads, 0, Windows<Compute<S>>(g), dy.as<S>(), x.as<S>(), dx.as<S>());
   });
 }
