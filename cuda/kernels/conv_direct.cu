@@ -32,11 +32,10 @@ __global__ void __launch_bounds__(kThreads, 2) product(MatmulGeometry g, const S
   const std::int64_t count = g.batch * g.m * g.n;
   for (std::int64_t i = first_item(); i < count; i += item_stride()) {
     const std::int64_t n = i % g.n, m = i / g.n % g.m, batch = i / g.n / g.m;
-    const S* row = a + batch * g.stride_a + m * a_row;
-    const S* column = b + batch * g.stride_b + n * b_column;
+    const std::int64_t row = batch * g.stride_a + m * a_row, column = batch * g.stride_b + n * b_column;
     BlockedChain<V> chain;
     for (std::int64_t k = 0; k < g.k; ++k)
-      chain.fma(numerics::widen(row[k * a_term]), numerics::widen(column[k * b_term]));
+      chain.fma(numerics::widen(a[row + k * a_term]), numerics::widen(b[column + k * b_term]));
     c[i] = numerics::cast<S>(chain.sum());
   }
 }
@@ -61,14 +60,14 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const
       for (std::int64_t r = 0; r < ah.filter; ++r)
         for (std::int64_t s = 0; s < aw.filter; ++s) {
           const std::int64_t d = input_of(ad, o, t), h = input_of(ah, p, r), v = input_of(aw, q, s);
-          const S* filter = w + place_w(g, t, r, s) + k;
+          const std::int64_t filter = place_w(g, t, r, s) + k;
           if (inside(d, ad.in) && inside(h, ah.in) && inside(v, aw.in)) {
-            const S* from = x + place_x(g, n, d, h, v) + first_channel;
+            const std::int64_t from = place_x(g, n, d, h, v) + first_channel;
             for (std::int64_t c = 0; c < g.c_per_group; ++c)
-              chain.fma(numerics::widen(from[c]), numerics::widen(filter[c * g.k]));
+              chain.fma(numerics::widen(x[from + c]), numerics::widen(w[filter + c * g.k]));
           } else {
             for (std::int64_t c = 0; c < g.c_per_group; ++c)
-              chain.fma(V{0}, numerics::widen(filter[c * g.k]));
+              chain.fma(V{0}, numerics::widen(w[filter + c * g.k]));
           }
         }
     y[i] = numerics::cast<S>(finished<S>(finish, k, chain.sum()));
@@ -101,13 +100,14 @@ __global__ void __launch_bounds__(kThreads, 2) backward_input(Conv g, const S* d
                                s = tw.first + js * tw.step;
             const std::int64_t o = (pd - t * ad.dilation) / ad.stride, p = (ph - r * ah.dilation) / ah.stride,
                                q = (pw - s * aw.dilation) / aw.stride;
-            const S* filter = w + place_w(g, t, r, s) + channel * g.k + group * g.k_per_group;
+            const std::int64_t filter = place_w(g, t, r, s) + channel * g.k + group * g.k_per_group;
             if (inside(o, ad.out) && inside(p, ah.out) && inside(q, aw.out)) {
-              const S* from = dy + place_y(g, n, o, p, q) + group * g.k_per_group;
+              const std::int64_t from = place_y(g, n, o, p, q) + group * g.k_per_group;
               for (std::int64_t k = 0; k < g.k_per_group; ++k)
-                chain.fma(numerics::widen(from[k]), numerics::widen(filter[k]));
+                chain.fma(numerics::widen(dy[from + k]), numerics::widen(w[filter + k]));
             } else {
-              for (std::int64_t k = 0; k < g.k_per_group; ++k) chain.fma(V{0}, numerics::widen(filter[k]));
+              for (std::int64_t k = 0; k < g.k_per_group; ++k)
+                chain.fma(V{0}, numerics::widen(w[filter + k]));
             }
           }
     }

@@ -168,6 +168,8 @@ const char* refuse_gemm(const ConvGeometry& g) {
 void run_gemm(const char* kernel, DType dtype, TileShape shape, Gemm g) {
   const Extent e = extent_of(g);
   if (e.phases * g.batches * e.rows * g.columns == 0) return;
+  if (g.a == nullptr) g.a_batch = 0;  // no element: there is no address to step from
+  if (g.b == nullptr) g.b_batch = 0;
   if (shape == TileShape::best) shape = best_shape(dtype, g, e);
   const TileNumbers t = numbers_of(dtype, shape);
   g.m_tiles = blocks_for(e.rows, t.m);

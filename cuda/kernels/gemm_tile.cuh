@@ -182,7 +182,6 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
     };
     const std::int64_t tiles = gridDim.x, tile = blockIdx.x;
     V* const chain = static_cast<V*>(p.slots) + (share * tiles + tile) * p.slots_each * T::kElements;
-    V* const levels = chain + T::kElements;
     const ThreadPlace mine = thread_place(thread, T::kWarpsN);
 
     Unit ahead = unit;  // the block of terms whose table is filled last
@@ -257,9 +256,9 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
           std::int64_t bits = unit.leaf - first_leaf;
           int level = 0;
           for (; bits != 0 && (done || (bits & 1) != 0); bits >>= 1, ++level)
-            if ((bits & 1) != 0) fold(levels + level * T::kElements);
+            if ((bits & 1) != 0) fold(chain + (1 + level) * T::kElements);
           if (!done) {
-            keep(levels + level * T::kElements);
+            keep(chain + (1 + level) * T::kElements);
             clear();
           }
         }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <vector>
 
 namespace isobit::gpu {
 namespace {
@@ -18,8 +19,14 @@ Context* existing_context(int device) noexcept {
 }
 
 void forget_device(int device) {
-  // The context's stream and pool went with the reset: there is nothing left to destroy.
-  if (device >= 0 && device < kMaxDevices) contexts[device].store(nullptr, std::memory_order_release);
+  // The context's stream and pool went with the reset, so there is nothing to destroy; tensors of before may
+  // still ask it, so it stays.
+  static std::mutex mutex;
+  static auto& forgotten = *new std::vector<Context*>;  // tensors may outlive static objects
+  if (device >= 0 && device < kMaxDevices) {
+    const std::lock_guard lock(mutex);
+    if (Context* const context = contexts[device].exchange(nullptr)) forgotten.push_back(context);
+  }
   forget_lost(device);
 }
 
