@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/conv_pass.h"
@@ -20,36 +21,44 @@
 namespace isobit::cpu::kernels {
 namespace {
 
-// The elements of one axis that have phase `phase`, and their taps. No outputs or no taps: nothing to
-// compute.
-gemm::PassAxis phase_axis(const AxisGeometry& axis, std::int64_t phase) {
+// Padded coordinates z = h + pad_before that negative padding does not crop.
+struct Uncropped {
+  explicit Uncropped(const AxisGeometry& axis)
+      : first(std::max<std::int64_t>(0, axis.pad_before)),
+        end(axis.pad_before + std::min(axis.in, axis.in + axis.pad_after)) {}
+  std::int64_t first, end;
+};
+
+// How many phases have elements: a stride may be far longer than the axis.
+std::int64_t phases(const AxisGeometry& axis) {
+  const Uncropped z(axis);
+  return std::clamp<std::int64_t>(z.end - z.first, 0, axis.stride);
+}
+
+// The elements of one axis that have the phase of its `index`-th coordinate, and their taps, if it has any.
+gemm::PassAxis phase_axis(const AxisGeometry& axis, std::int64_t index) {
   gemm::PassAxis pass;
   pass.place = axis.in;
   pass.place_step = axis.stride;
   pass.source = axis.out;
   pass.filter = axis.filter;
-  pass.outputs = pass.taps = 0;
+  pass.taps = 0;
+  const Uncropped coordinates(axis);
+  const std::int64_t z = coordinates.first + index;
+  pass.outputs = (coordinates.end - 1 - z) / axis.stride + 1;
+  pass.place_first = z - axis.pad_before;
 
-  // Taps: the first with r * dilation = phase (mod stride) and then every stride / gcd(stride, dilation)-th.
-  std::int64_t period = 1, first = 0;
-  if (axis.stride > 1) {
-    while (period * axis.dilation % axis.stride != 0) ++period;
-    while (first < period && (first * axis.dilation - phase) % axis.stride != 0) ++first;
-  }
-  if (first >= period || first >= axis.filter) return pass;
+  // Taps: the first with r * dilation = z (mod stride) and then every stride / gcd(stride, dilation)-th.
+  const std::int64_t common = std::gcd(axis.stride, axis.dilation);
+  const std::int64_t period = axis.stride / common, most = std::min(period, axis.filter);
+  std::int64_t first = 0;
+  while (first < most && (z - first * axis.dilation) % axis.stride != 0) ++first;
+  if (first == most) return pass;
   pass.taps = (axis.filter - 1 - first) / period + 1;
   pass.filter_first = first;
   pass.filter_step = period;
-
-  // Padded coordinates z = h + pad_before of the phase that are not cropped: z >= max(0, pad_before).
-  const std::int64_t least = std::max<std::int64_t>(0, axis.pad_before);
-  const std::int64_t end = axis.pad_before + std::min(axis.in, axis.in + axis.pad_after);
-  const std::int64_t z = least + ((phase - least) % axis.stride + axis.stride) % axis.stride;
-  if (z >= end) return pass;
-  pass.outputs = (end - 1 - z) / axis.stride + 1;
-  pass.place_first = z - axis.pad_before;
-  pass.tap_first = (z - first * axis.dilation) / axis.stride;  // exact: z and first agree in the phase
-  pass.tap_step = -(period * axis.dilation / axis.stride);
+  pass.tap_first = (z - first * axis.dilation) / axis.stride;
+  pass.tap_step = -(axis.dilation / common);
   return pass;
 }
 
@@ -85,19 +94,18 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
   bool whole = dx.numel != 0 && g.k != 0 && g.positions() != 0;  // every element belongs to a pass
   for (const AxisGeometry& axis : g.axis) {
     whole = whole && axis.pad_before >= 0 && axis.pad_after >= 0;
-    for (std::int64_t phase = 0; whole && phase < axis.stride; ++phase)
-      whole = phase_axis(axis, phase).taps > 0;
+    for (std::int64_t i = 0; whole && i < phases(axis); ++i) whole = phase_axis(axis, i).taps > 0;
   }
   if (!whole) clear(dx);
 
-  for (std::int64_t d = 0; d < g.axis[0].stride; ++d) {
+  for (std::int64_t d = 0; d < phases(g.axis[0]); ++d) {
     pass.axis[0] = phase_axis(g.axis[0], d);
-    for (std::int64_t h = 0; h < g.axis[1].stride; ++h) {
+    for (std::int64_t h = 0; h < phases(g.axis[1]); ++h) {
       pass.axis[1] = phase_axis(g.axis[1], h);
-      for (std::int64_t v = 0; v < g.axis[2].stride; ++v) {
+      for (std::int64_t v = 0; v < phases(g.axis[2]); ++v) {
         pass.axis[2] = phase_axis(g.axis[2], v);
         bool empty = false;
-        for (const gemm::PassAxis& axis : pass.axis) empty = empty || axis.outputs == 0 || axis.taps == 0;
+        for (const gemm::PassAxis& axis : pass.axis) empty = empty || axis.taps == 0;
         if (empty) continue;
         if (small) {
           dx.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
