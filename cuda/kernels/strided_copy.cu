@@ -116,7 +116,7 @@ void strided_copy(const StridedGeometry& g, ConstView in, View out) {
   const int axis = transposed_axis(g);
   if (axis >= 0) {
     const Transpose transpose = make_transpose(g, axis);
-    const std::int64_t blocks = transpose.tiles < 65536 ? transpose.tiles : 65536;
+    const std::int64_t blocks = grid_stride_blocks(transpose.tiles, 1);
     with_unit(size, [&](auto unit) {
       using U = decltype(unit);
       if constexpr (std::is_integral_v<U>)

@@ -15,11 +15,19 @@ constexpr std::int64_t blocks_for(std::int64_t count, std::int64_t each) {
   return count / each + (count % each != 0 ? 1 : 0);
 }
 
+/// The most blocks of a grid-stride loop. simt takes few, so that problems of a test's size make a block go
+/// round several times, as large ones do on a GPU.
+#ifdef __CUDACC__
+inline constexpr std::int64_t kStrideBlocks = 65536;
+#else
+inline constexpr std::int64_t kStrideBlocks = 32;
+#endif
+
 /// Blocks for a grid-stride loop over `count` items with `threads` threads a block: enough to fill any GPU,
 /// never beyond a grid's limit.
 constexpr std::int64_t grid_stride_blocks(std::int64_t count, std::int64_t threads) {
   const std::int64_t wanted = blocks_for(count, threads);
-  return wanted < 65536 ? wanted : 65536;
+  return wanted < kStrideBlocks ? wanted : kStrideBlocks;
 }
 
 /// The extents of a grid as 64-bit numbers.
