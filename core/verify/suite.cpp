@@ -60,6 +60,7 @@ Case* Suite::open(const char* kernel, DType dtype, const std::string& problem, b
   std::string name = fmt::format("{} {} {}", kernel, dtype, problem);
   const bool whole = name == options_.only;
   if (!whole && (exactly_ || name.find(options_.only) == std::string::npos)) return nullptr;
+  if (options_.choose && !options_.choose(name)) return nullptr;
   if (only_count_) {
     if (whole && !exactly_) exactly_ = true, counted_ = 0;
     ++counted_;

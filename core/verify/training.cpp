@@ -64,6 +64,11 @@ void add_random(Suite& suite) {
           b.dropout(kKey, 6, p, o.out[0], o.out[0]);
         });
     }
+    for (const std::int64_t n : {1, 3, 4, 5, 1023, 1024, 1025, 1026})  // from the first of a block of four on
+      if (Case* c = suite.open("dropout", dtype, fmt::format("[{}] p 0.25 from 8", n)))
+        c->in(dtype, n, Values::hard).out(dtype, n).run([](Backend& b, const Operands& o) {
+          b.dropout(kKey, 8, 0.25, o.in[0], o.out[0]);
+        });
     if (Case* c = suite.open("dropout", dtype, "[100003] p 0.25", dtype != DType::f32))
       c->in(dtype, 100003, Values::hard).out(dtype, 100003).run([](Backend& b, const Operands& o) {
         b.dropout(kKey, 0, 0.25, o.in[0], o.out[0]);

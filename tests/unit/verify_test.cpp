@@ -174,6 +174,23 @@ TEST_F(Verify, StopsWhenAsked) {
   EXPECT_EQ(report.problems, 5);
 }
 
+TEST_F(Verify, RunsWhatIsChosen) {
+  verify::Options options;
+  options.devices = {Device::cpu()};
+  options.kernels = {"matmul"};
+  std::string last;
+  options.choose = [](const std::string& name) {
+    return name.find("f64 13x31:31x33b3 ") != std::string::npos;
+  };
+  options.progress = [&](const verify::Progress& p) { last = p.problem; };
+  const verify::Report report = verify::run(options);
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.problems, 2);  // plain and hard values
+  EXPECT_EQ(last.rfind("matmul f64 13x31:31x33b3 ", 0), 0u) << last;
+  options.choose = [](const std::string&) { return false; };
+  EXPECT_THROW(verify::run(options), Error);  // nothing to do
+}
+
 TEST(VerifyValues, AreWhatTheyPromise) {
   for (const DType dtype : verify::kFloating)
     for (const Values values : {Values::plain, Values::hard, Values::finite, Values::tiny}) {

@@ -35,6 +35,8 @@ struct Options {
   std::vector<std::string> kernels;  ///< if not empty: only these kernels of the seam
   std::function<void(const Progress&)> progress = {};
   std::function<bool()> stop = {};  ///< asked before every problem: true ends the run
+  /// If set: only problems to whose names it says yes.
+  std::function<bool(const std::string&)> choose = {};
 };
 
 /// A comparison that failed.
