@@ -23,8 +23,8 @@ std::vector<NormGeometry> norm_geometries() {
   add(5, 1, 1, 64, false);
   add(33, 1, 1, 257, false);
   add(300, 1, 1, 500, false);
-  add(5, 1, 1, 1030, false);  // rows that are a block's
-  add(3, 1, 2, 700, false);
+  add(5, 1, 1, 1025, false);  // rows that are a block's
+  add(3, 1, 2, 1023, false);
   add(3, 10, 4, 3, false);  // group norm
   add(2, 300, 2, 20, false);
   add(17, 12, 8, 65, false);

@@ -41,6 +41,8 @@ std::vector<Problem> problems() {
           {{5, 64}, "kr"},
           {{4, 65}, "kr"},
           {{3, 1000}, "kr"},
+          {{3, 1025}, "kr"},
+          {{2, 1023}, "kr"},
           {{300, 257}, "kr"},
           {{33, 17}, "rr"},
           {{64, 49, 32}, "rrk"},
@@ -153,8 +155,8 @@ void add_rows(Suite& suite) {
   struct Rows {
     std::int64_t rows, columns;
   };
-  constexpr Rows kRows[] = {{3, 1},  {7, 2},  {64, 10}, {5, 15}, {5, 16},   {3, 31},    {3, 32},
-                            {3, 33}, {4, 63}, {4, 64},  {3, 65}, {2, 1000}, {700, 131}, {0, 9}};
+  constexpr Rows kRows[] = {{3, 1},  {7, 2},  {64, 10}, {5, 15},   {5, 16},   {3, 31},   {3, 32},    {3, 33},
+                            {4, 63}, {4, 64}, {3, 65},  {2, 1000}, {3, 1023}, {2, 1025}, {700, 131}, {0, 9}};
   for (const auto& [rows, columns] : kRows)
     for (const DType dtype : kFloating)
       for (const Values values : {Values::plain, Values::finite, Values::hard}) {

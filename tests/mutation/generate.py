@@ -6,7 +6,7 @@ Mutated are, in functions that are __global__, __device__ or HOST_DEVICE:
   barriers     __syncthreads(), __syncwarp(...), deleted
   waits        async_wait<N>() deleted, and waiting for one group less; async_commit() deleted
   atomics      atomicAdd as a plain addition
-A smaller of two, written `a < b ? a : b`, is not moved by one towards the equality, which changes nothing.
+A loop in steps of several is not shortened by one, for its extent is a multiple of them. A smaller of two, written `a < b ? a : b`, is not moved by one towards the equality, which changes nothing.
 """
 import re
 from dataclasses import dataclass
@@ -148,6 +148,8 @@ class Generator:
             leave_out = []
             if is_in_loop_head(text, begin, at):
                 leave_out.append(first + 2)
+            if re.match(r'[^;()]*;[^;]*\+= [2-9]\d*\)', text[m.end(1):]):
+                leave_out.append(first + 1 if op in '<>' else first)
             if is_smaller_of_two(text, at, m.end(1)):
                 leave_out += [first if op in '<>' else first + 1, first + 2]
             for mutant in self.mutants[first - 1:]:

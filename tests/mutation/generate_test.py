@@ -18,6 +18,10 @@ class Rules(unittest.TestCase):
         self.assertEqual(out, ['for (int i = 0; i <= isobit_mutant::Less{1} >= n; ++i) f(i);'])
         self.assertEqual(what, ['< becomes <=', '< becomes < -1 +'])
 
+    def test_loop_in_steps(self):
+        self.assertEqual(mutated('for (int i = 0; i < n; i += 4) f(i);')[1], ['< becomes <='])
+        self.assertEqual(len(mutated('for (int i = 0; i < n; i += step) f(i);')[1]), 2)
+
     def test_bound(self):
         out, what = mutated('if (i >= n || j == 3) return;')
         self.assertEqual(out, ['if (i <= isobit_mutant::GreaterEqual{1} >= n ||(!isobit_mutant::is(4) && ( j == 3))) return;'])
