@@ -21,15 +21,8 @@ std::vector<ConvOptions> crossed() {
   for (const std::int64_t groups : {1, 2})
     for (const std::int64_t stride : {1, 2, 3})
       for (const std::int64_t dilation : {1, 2})
-        for (const int padding : {0, 1, 2}) {
-          ConvOptions o;
-          o.groups = groups;
-          o.stride = stride;
-          o.dilation = dilation;
-          if (padding == 1) o.padding = sides({{2, 1}, {0, 3}});
-          if (padding == 2) o.padding = Same;
-          all.push_back(o);
-        }
+        for (const Padding& padding : {Padding{}, sides({{2, 1}, {0, 3}}), Padding{Same}})
+          all.push_back({.stride = stride, .padding = padding, .dilation = dilation, .groups = groups});
   return all;
 }
 
