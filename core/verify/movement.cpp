@@ -146,7 +146,7 @@ void add_paddings(Suite& suite) {
 void add_row_moves(Suite& suite) {
   constexpr std::int64_t rows = 37;
   for (const std::int64_t size : {0, 1, 5, 64, 700})
-    for (const std::int64_t count : {0, 1, 50, 400, 5000}) {
+    for (const std::int64_t count : {0, 1, 50, 400, 1023, 5000}) {
       if (count > 400 && size != 5) continue;  // more positions than a block sorts
       std::vector<std::int64_t> at;
       for (std::int64_t i = 0; i < count; ++i) at.push_back(i * i * 7 % rows / (i % 3 + 1));

@@ -8,7 +8,7 @@ constexpr RandomKey kKey{0x123456789abcdef0u, 0xfedcba9876543210u};
 
 /// Several parameters in one call, one of them large enough for several threads.
 void add_optimizer(Suite& suite, const OptimizerHyper& hyper, bool first_state, bool second_state) {
-  const std::int64_t sizes[] = {1, 0, 70, suite.full() ? 50003 : 5003};
+  const std::int64_t sizes[] = {1, 0, 70, 4097, suite.full() ? 50003 : 5003};
   for (const DType dtype : {DType::f32, DType::f64}) {
     constexpr const char* names[] = {"sgd", "adam", "adamw", "rmsprop"};
     Case* c = suite.open("optimizer_step", dtype,
