@@ -10,8 +10,13 @@ namespace isobit::gpu::kernels {
 namespace {
 
 constexpr int kCombineThreads = 256;
-// Threads that fill a large GPU with the occupancy of these kernels; only the speed depends on it.
+// Threads that fill a large GPU with the occupancy of these kernels; only the speed depends on it. simt takes
+// few, so that sums of a test's size stay whole, as those of large problems do on a GPU.
+#ifdef __CUDACC__
 constexpr std::int64_t kFillingThreads = 65536;
+#else
+constexpr std::int64_t kFillingThreads = 2048;
+#endif
 // What a split may store at most.
 constexpr std::int64_t kMaxPartialBytes = std::int64_t{1} << 28;
 
