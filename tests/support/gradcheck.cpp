@@ -145,7 +145,7 @@ void compare_precision(const std::string& name, const Function& f, const std::ve
 }  // namespace
 
 Tensor random_values(const Shape& shape, std::uint64_t seed, double low, double high,
-                     std::initializer_list<double> kinks) {
+                     const std::vector<double>& kinks) {
   const Tensor drawn =
       random_uniform(shape, random_key(Seed{seed}, "test"), low, high, {.dtype = DType::f64});
   std::vector<double> v = drawn.to_vector<double>();

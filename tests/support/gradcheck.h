@@ -15,7 +15,7 @@ using Function = std::function<Tensor(const std::vector<Tensor>&)>;
 
 /// f64 values in [low, high), at least 1e-2 from every kink.
 Tensor random_values(const Shape& shape, std::uint64_t seed, double low = -1, double high = 1,
-                     std::initializer_list<double> kinks = {});
+                     const std::vector<double>& kinks = {});
 /// f64 values that are all different by at least 0.02: for maxima.
 Tensor distinct_values(const Shape& shape, std::uint64_t seed);
 /// Whole numbers in [-range, range].
