@@ -6,6 +6,8 @@
 // filter is read as it lies wherever its terms follow each other: a partial vector of columns then reads the
 // beginning of the next term, in lanes that are never stored, and for the sake of the last term the filter is
 // copied, with a vector of zeros behind it.
+//
+// No twin: what it saves is the plan of a pass (conv_pass.cpp), and the GPU's kernels have none.
 #include <algorithm>
 #include <array>
 

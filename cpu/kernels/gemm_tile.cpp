@@ -1,7 +1,7 @@
 // The sets of register tiles (gemm_tile.h), once for every instruction set. AVX-512: 10 rows x 2 vectors, 20
 // accumulators and two vectors of B in 32 registers; AVX2: 6 x 2 in 16. One vector of 8 floats where there
 // are no more columns. The pointers of ten rows, the index of the term and B's pointer are what 15 general
-// registers can hold.
+// registers can hold. Twin: cuda/kernels/gemm_tile.cuh.
 #include "cpu/kernels/gemm_tile.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -9,20 +9,15 @@
 
 #include "cpu/reference/reference.h"
 #include "tests/support/values.h"
+#include "tests/support/vector_views.h"
 
 namespace isobit::cpu::reference {
 namespace {
 
-constexpr float kBig = 0x1p24f;  // absorbs a 1, not a 2
+using test::in;
+using test::out;
 
-template <class T>
-ConstView in(const std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
-template <class T>
-View out(std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
+constexpr float kBig = 0x1p24f;  // absorbs a 1, not a 2
 
 LocalResponseGeometry geometry(std::int64_t rows, std::int64_t c, std::int64_t before, std::int64_t after) {
   LocalResponseGeometry g;

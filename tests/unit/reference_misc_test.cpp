@@ -10,21 +10,17 @@
 
 #include "cpu/reference/reference.h"
 #include "tests/support/values.h"
+#include "tests/support/vector_views.h"
 
 namespace isobit::cpu::reference {
 namespace {
 
+using test::in;
+using test::out;
+
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-template <class T>
-ConstView in(const std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
-template <class T>
-View out(std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
 // bool tensors: vector<bool> has no data.
 ConstView flags(const std::vector<std::uint8_t>& v) {
   return {v.data(), DType::boolean, static_cast<std::int64_t>(v.size())};

@@ -7,18 +7,13 @@
 
 #include "core/numerics/philox.h"
 #include "cpu/reference/reference.h"
+#include "tests/support/vector_views.h"
 
 namespace isobit::cpu::reference {
 namespace {
 
-template <class T>
-ConstView in(const std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
-template <class T>
-View out(std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
+using test::in;
+using test::out;
 
 TEST(ReferenceMovement, FillAndCast) {
   std::vector<std::int64_t> wide(2);

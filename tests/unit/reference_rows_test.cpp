@@ -9,21 +9,17 @@
 
 #include "cpu/reference/reference.h"
 #include "tests/support/values.h"
+#include "tests/support/vector_views.h"
 
 namespace isobit::cpu::reference {
 namespace {
 
+using test::in;
+using test::out;
+
 constexpr float kBig = 0x1p24f;  // absorbs a 1, not a 2
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-template <class T>
-ConstView in(const std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
-template <class T>
-View out(std::vector<T>& v) {
-  return {v.data(), dtype_of<T>, static_cast<std::int64_t>(v.size())};
-}
 std::vector<float> integers(std::int64_t count, std::uint64_t seed) {
   std::vector<float> v(static_cast<std::size_t>(count));
   test::fill_integers(out(v), seed, -9, 9);
