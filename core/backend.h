@@ -59,6 +59,7 @@ struct Scalar {
 struct Epilogue {
   ConstView bias;
   Activation activation = Activation::none;
+  double slope = 0;  ///< of leaky_relu, rounded to the compute type
 };
 
 /// One parameter of an optimizer step; all four have param's dtype (f32 or f64) and size. Unused states are
@@ -155,8 +156,11 @@ class Backend {
   virtual void cast(ConstView in, View out) = 0;  ///< any dtype to any (core/numerics/casts.h)
   /// out[i...] = in[offset[0] + sum i * stride[0]]: permute, expand, flip, strided slices.
   virtual void strided_copy(const StridedGeometry& g, ConstView in, View out) = 0;
+  /// y[u...] = x at the elements that the coordinates read, or the value. Any dtype.
   virtual void pad(const PadGeometry& g, ConstView x, View y) = 0;
-  /// The adjoint of pad: crops (and, for folding modes, adds) back.
+  /// The adjoint of pad: dx[e] = the dy[u] whose coordinates read e, u in row-major order, the first and then
+  /// the others added to it one by one (not from +0: what only one u reads keeps its bits); +0 where none
+  /// does. Any dtype where nothing folds, else floating.
   virtual void pad_backward(const PadGeometry& g, ConstView dy, View dx) = 0;
   /// out[i, :] = rows[index[i], :]; index is i64, every value in [0, row count), row_size elements a row. Any
   /// dtype.
@@ -188,15 +192,23 @@ class Backend {
   // ---- matrices and convolutions (floating)
   virtual void matmul(const MatmulGeometry& g, ConstView a, ConstView b,
                       View c) = 0;  ///< blocked chain over k
-  /// y[n,p,q,k]: blocked chain over (t, r, s, c).
+  /// y[n,p,q,k]: blocked chain over (t, r, s, c). A coordinate outside of x reads what its axis' mode says
+  /// (core/numerics/pad_index.h): an element of x or, where any axis' mode is constant, pad_value.
   virtual void conv_forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                             View y) = 0;
   /// dx[n,h,w,c]: blocked chain over (t, r, s, k), nominal taps of the element's stride phase; dy outside
-  /// counts as +0.
+  /// counts as +0. Where an axis folds: pad_backward of that gradient of the padded x, whose elements are
+  /// rounded to their dtype. pad_value counts for nothing.
   virtual void conv_backward_input(const ConvGeometry& g, ConstView dy, ConstView w, View dx) = 0;
   /// dw[t,r,s,c,k]: batch tree over samples, leaf_samples(positions) a leaf; in a leaf a blocked chain over
-  /// (n, o, p, q).
+  /// (n, o, p, q). Coordinates outside read as in conv_forward.
   virtual void conv_backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw) = 0;
+  /// columns[n,o,p,q,t,r,s,c] = what the tap of that output reads: an element of x or pad_value. (k and
+  /// groups of g count for nothing.) Any dtype.
+  virtual void unfold(const ConvGeometry& g, ConstView x, View columns) = 0;
+  /// The adjoint of unfold where no axis folds: dx[n,h,w,c] = chain from +0 of columns over the taps (t, r,
+  /// s) that read the element, ascending.
+  virtual void fold(const ConvGeometry& g, ConstView columns, View dx) = 0;
 
   // ---- pooling (floating; f16 and bf16 average in f32)
   /// index[n,o,p,q,c] (i64) = position (d * H + h) * W + w in the sample of the maximum: NaN wins, then the
@@ -207,10 +219,17 @@ class Backend {
   /// y[o] = x[index[o]]: the adjoint of max_pool_backward.
   virtual void max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y) = 0;
   /// Chain over the real taps in window order from +0, divided by the count (count_include_pad: of the window
-  /// clipped to the padded input).
+  /// clipped to the padded input; sum: not divided).
   virtual void avg_pool(const PoolGeometry& g, ConstView x, View y) = 0;
   /// dx[e] = chain from +0 of dy[o] / count(o) over the windows o that hold e, in row-major order of o.
   virtual void avg_pool_backward(const PoolGeometry& g, ConstView dy, View dx) = 0;
+
+  // ---- interpolation (floating)
+  /// y[a,j,b] = over the entries e of row j, start[j] <= e < start[j + 1], in order: weight[e] *
+  /// x[a,column[e],b] (rounded) for the first, then chain acc = fma(weight[e], x[a,column[e],b], acc); +0
+  /// without entries. start (out + 1) and column are i64, columns in [0, in); weight is of the compute type.
+  virtual void resample(const ResampleGeometry& g, ConstView x, ConstView start, ConstView column,
+                        ConstView weight, View y) = 0;
 
   // ---- rows of the last axis (floating): x is [rows, columns], columns >= 1 unless rows == 0
   /// m = max; e_j = exp(x_j - m); s = lanes sum of e; y_j = e_j / s.

@@ -18,8 +18,8 @@ inline std::string describe(const Scalar& s) {
   return s.is_integer ? fmt::format("{}", s.integer) : fmt::format("{}", s.real);
 }
 inline std::string describe(const Epilogue& e) {
-  return fmt::format("{}{}", e.bias.data != nullptr ? "bias" : "plain",
-                     e.activation == Activation::relu ? "+relu" : "");
+  return fmt::format("{}{}{}", e.bias.data != nullptr ? "bias" : "plain",
+                     e.activation == Activation::none ? "" : "+", name_of(e.activation));
 }
 inline std::string describe(const StridedGeometry& g) {
   return fmt::format("[{}]", fmt::join(g.extent.begin(), g.extent.begin() + g.rank, ","));
@@ -28,8 +28,14 @@ inline std::string describe(const NormGeometry& g) {
   return fmt::format("a{}b{}g{}d{}{}", g.a, g.b, g.g, g.d, g.over_batch ? " over batch" : "");
 }
 inline std::string describe(const PadGeometry& g) {
-  return fmt::format("[{}]->[{}]", fmt::join(g.in.begin(), g.in.begin() + g.rank, ","),
-                     fmt::join(g.out.begin(), g.out.begin() + g.rank, ","));
+  std::string modes;
+  for (int i = 0; i < g.rank; ++i)
+    if (g.mode[i] != PadMode::constant) modes += fmt::format(" {}:{}", i, name_of(g.mode[i]));
+  return fmt::format("[{}]->[{}]{}", fmt::join(g.in.begin(), g.in.begin() + g.rank, ","),
+                     fmt::join(g.out.begin(), g.out.begin() + g.rank, ","), modes);
+}
+inline std::string describe(const ResampleGeometry& g) {
+  return fmt::format("[{},{},{}]->{}", g.outer, g.in, g.inner, g.out);
 }
 inline std::string describe(const LocalResponseGeometry& g) {
   return fmt::format("[{},{}] {}+1+{} scale {} beta {} bias {}", g.rows, g.c, g.before, g.after, g.scale,

@@ -71,6 +71,11 @@ void set_window(const Place& at, const char* window_name, std::int64_t filter, c
 void set_padding(const Place& at, const Padding& padding, int spatial, AxisGeometry& a) {
   if (const auto* rule = std::get_if<SameRule>(&padding.value)) {
     if (*rule == SameRule::valid) return;
+    if (*rule == SameRule::full || *rule == SameRule::causal) {
+      a.pad_before = spread(at, a) - 1;
+      a.pad_after = *rule == SameRule::full ? a.pad_before : 0;
+      return;
+    }
     // out = ceil(in / stride), so the windows reach (out - 1) * stride + spread.
     const std::int64_t out = (a.in - 1) / a.stride + 1;
     const std::int64_t reach = plus(at, times(at, out - 1, a.stride), spread(at, a));
@@ -86,6 +91,14 @@ void set_padding(const Place& at, const Padding& padding, int spatial, AxisGeome
   const auto& side = sides[sides.size() == 1 ? 0 : static_cast<std::size_t>(at.axis)];
   a.pad_before = side.first;
   a.pad_after = side.second;
+}
+
+/// What lies outside the axis.
+void set_mode(const Place& at, const PadModes& modes, int spatial, AxisGeometry& a) {
+  if (modes.count != 1 && modes.count != spatial)
+    fail(at.op, "padding modes are given for {} axes, x {} has {} spatial {}", modes.count, at.x, spatial,
+         spatial == 1 ? "axis" : "axes");
+  a.mode = modes.value[static_cast<std::size_t>(modes.count == 1 ? 0 : at.axis)];
 }
 
 std::int64_t padded_extent(const Place& at, const AxisGeometry& a) {
@@ -111,6 +124,7 @@ void append_axes(std::string& text, const std::array<AxisGeometry, 3>& axis) {
     append(text, ("d" + letter).c_str(), a.dilation - 1);
     append(text, ("p" + letter).c_str(), a.pad_before);
     if (a.pad_after != a.pad_before) append(text, ":", a.pad_after);
+    if (a.mode != PadMode::constant) text += std::string("@") + name_of(a.mode);
   }
 }
 
@@ -133,6 +147,8 @@ ConvGeometry make_conv_geometry(const char* op, const Shape& x, const Shape& w, 
                         : "t, r, s, ");
   check_count(op, "stride", options.stride, spatial, x);
   check_count(op, "dilation", options.dilation, spatial, x);
+  if (!std::isfinite(options.pad_value))
+    fail(op, "pad_value is {}, expected a finite number", options.pad_value);
   const int rank = x.rank();
   const std::int64_t filter_channels = w.begin()[rank - 2];
   ConvGeometry g;
@@ -140,6 +156,7 @@ ConvGeometry make_conv_geometry(const char* op, const Shape& x, const Shape& w, 
   g.c = x.begin()[rank - 1];
   g.k = w.begin()[rank - 1];
   g.groups = options.groups;
+  g.pad_value = options.pad_value;
   if (g.groups < 1) fail(op, "groups is {}, expected at least 1", g.groups);
   std::int64_t expected;
   if (__builtin_mul_overflow(filter_channels, g.groups, &expected) || expected != g.c)
@@ -152,6 +169,7 @@ ConvGeometry make_conv_geometry(const char* op, const Shape& x, const Shape& w, 
     AxisGeometry& a = g.axis[i + 3 - spatial];
     set_window(at, "filter", w.begin()[i], options.stride, options.dilation, a);
     set_padding(at, options.padding, spatial, a);
+    set_mode(at, options.mode, spatial, a);
     const std::int64_t cropped = plus(at, plus(at, a.in, std::min<std::int64_t>(a.pad_before, 0)),
                                       std::min<std::int64_t>(a.pad_after, 0));
     if (cropped < 0)
@@ -245,6 +263,24 @@ Shape pool_output_shape(const PoolGeometry& g, int rank) {
   return output_shape(g.n, g.axis, g.c, rank);
 }
 
+PoolGeometry make_adaptive_pool_geometry(const char* op, const Shape& x, const PerAxis& out) {
+  const int spatial = spatial_axes(op, x);
+  check_count(op, "output", out, spatial, x);
+  PoolGeometry g;
+  g.n = x.begin()[0];
+  g.c = x.begin()[x.rank() - 1];
+  g.adaptive = true;
+  for (int i = 0; i < spatial; ++i) {
+    AxisGeometry& a = g.axis[static_cast<std::size_t>(i + 3 - spatial)];
+    a.in = x.begin()[i + 1];
+    a.out = out.value[static_cast<std::size_t>(out.count == 1 ? 0 : i)];
+    if (a.in == 0) fail(op, "spatial axis {} of x {} has extent 0, expected at least 1", i, x);
+    if (a.out < 1) fail(op, "output is {} on spatial axis {}, expected at least 1", a.out, i);
+    times({op, x, i}, a.in, a.out);  // the windows' ends are computed from these
+  }
+  return g;
+}
+
 LocalResponseGeometry make_local_response_geometry(const char* op, const Shape& x, std::int64_t size,
                                                    const LocalResponseOptions& options) {
   if (x.rank() < 1) fail(op, "x is a scalar, expected [..., c]");
@@ -267,10 +303,13 @@ LocalResponseGeometry make_local_response_geometry(const char* op, const Shape& 
 }
 
 PadGeometry make_pad_geometry(const char* op, const Shape& x,
-                              std::span<const std::pair<std::int64_t, std::int64_t>> widths, Shape* out) {
+                              std::span<const std::pair<std::int64_t, std::int64_t>> widths,
+                              std::span<const PadMode> modes, Shape* out) {
   if (widths.size() != static_cast<std::size_t>(x.rank()))
     fail(op, "{} widths for x {}, expected one {{before, after}} for each of its {} axes", widths.size(), x,
          x.rank());
+  if (modes.size() != 1 && modes.size() != static_cast<std::size_t>(x.rank()))
+    fail(op, "{} modes for x {}, expected one, or one for each of its {} axes", modes.size(), x, x.rank());
   PadGeometry g;
   g.rank = std::max(x.rank(), 1);
   g.in[0] = g.out[0] = 1;
@@ -284,6 +323,10 @@ PadGeometry make_pad_geometry(const char* op, const Shape& x,
     if (__builtin_add_overflow(cropped, std::max<std::int64_t>(before, 0), &padded) ||
         __builtin_add_overflow(padded, std::max<std::int64_t>(after, 0), &padded))
       fail(op, "widths {{{},{}}} of axis {} do not fit 63 bits (x {})", before, after, i, x);
+    g.mode[i] = modes[modes.size() == 1 ? 0 : static_cast<std::size_t>(i)];
+    if (in == 0 && padded > 0 && g.mode[i] != PadMode::constant)
+      fail(op, "axis {} of x {} has no element to {} (widths {{{},{}}})", i, x, name_of(g.mode[i]), before,
+           after);
     g.in[i] = in;
     g.out[i] = padded;
     g.before[i] = before;
@@ -299,6 +342,7 @@ std::string ConvGeometry::to_string() const {
   append(text, "ic", c);
   append(text, "oc", k);
   append_axes(text, axis);
+  if (pad_value != 0) text += fmt::format("={}", pad_value);
   return text;
 }
 
@@ -308,6 +352,8 @@ std::string PoolGeometry::to_string() const {
   append(text, "ic", c);
   append_axes(text, axis);
   if (count_include_pad) text += "include_pad";
+  if (sum) text += "sum";
+  if (adaptive) text += "adaptive";
   return text;
 }
 

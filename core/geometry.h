@@ -19,6 +19,10 @@ struct AxisGeometry {
   std::int64_t in = 1, filter = 1, out = 1;
   std::int64_t stride = 1, dilation = 1;
   std::int64_t pad_before = 0, pad_after = 0;
+  PadMode mode = PadMode::constant;  ///< of a convolution: what coordinates outside of [0, in) read
+
+  /// Whether elements of the input are read through coordinates outside of it, too.
+  bool folds() const { return mode != PadMode::constant && (pad_before > 0 || pad_after > 0); }
 };
 
 /// x[n, d, h, w, c] * w[t, r, s, c/groups, k] -> y[n, o, p, q, k]; axis 0 is depth (d, t, o), 1 height (h, r,
@@ -29,7 +33,10 @@ struct AxisGeometry {
 struct ConvGeometry {
   std::int64_t n = 0, c = 0, k = 0, groups = 1;
   std::array<AxisGeometry, 3> axis{};
+  double pad_value = 0;  ///< what coordinates outside read where the mode is constant (on any axis)
 
+  /// Whether the input gradient adds up what several coordinates say (on any axis).
+  bool folds() const { return axis[0].folds() || axis[1].folds() || axis[2].folds(); }
   std::int64_t c_per_group() const { return c / groups; }
   std::int64_t k_per_group() const { return k / groups; }
   /// Positions of one sample: o * p * q.
@@ -64,12 +71,14 @@ struct PoolGeometry {
   std::int64_t n = 0, c = 0;
   std::array<AxisGeometry, 3> axis{};
   bool count_include_pad =
-      false;  ///< average: divide by the window clipped to the padded input instead of to the input
+      false;         ///< average: divide by the window clipped to the padded input instead of to the input
+  bool sum = false;  ///< average: divide by nothing
+  /// The window of output o is the input [floor(o * in / out), ceil((o + 1) * in / out)) of each axis;
+  /// filter, stride, dilation and padding mean nothing.
+  bool adaptive = false;
   std::int64_t positions() const { return axis[0].out * axis[1].out * axis[2].out; }
   std::string to_string() const;
 };
-struct PerAxis;      // isobit/ops.h
-struct PoolOptions;  // isobit/ops.h
 struct PerAxis;      // isobit/ops.h
 struct PoolOptions;  // isobit/ops.h
 /// x of rank 3, 4 or 5. `op` is named in errors: "max_pool", "avg_pool". Throws Error naming the shape and
@@ -77,6 +86,8 @@ struct PoolOptions;  // isobit/ops.h
 PoolGeometry make_pool_geometry(const char* op, const Shape& x, const PerAxis& window,
                                 const PoolOptions& options);
 Shape pool_output_shape(const PoolGeometry& g, int rank);
+/// `out` windows on each spatial axis of x, each of at least one element and together all of them.
+PoolGeometry make_adaptive_pool_geometry(const char* op, const Shape& x, const PerAxis& out);
 
 /// A loop over `extent` (row major, dense output) that reads up to three operands by strides in elements (0 =
 /// broadcast). Adjacent axes are merged wherever all operands allow; rank >= 1.
@@ -173,15 +184,31 @@ struct LocalResponseOptions;  // isobit/ops.h
 LocalResponseGeometry make_local_response_geometry(const char* op, const Shape& x, std::int64_t size,
                                                    const LocalResponseOptions& options);
 
-/// Padding of every axis of x (negative = crop).
+/// Padding of every axis of x (negative = crop). Element u of an axis of y is the element of x that
+/// coordinate u - before reads in the axis' mode (core/numerics/pad_index.h), or the value.
 struct PadGeometry {
   int rank = 1;
   std::array<std::int64_t, Shape::max_rank> in{}, out{}, before{};  ///< out = before + in + after
-  PadMode mode = PadMode::constant;
-  double value = 0;
+  std::array<PadMode, Shape::max_rank> mode{};
+  double value = 0;  ///< where any axis says so
+
+  /// Whether any element of x is read through a coordinate outside of it.
+  bool folds() const {
+    for (int i = 0; i < rank; ++i)
+      if (mode[i] != PadMode::constant && (before[i] > 0 || out[i] - in[i] - before[i] > 0)) return true;
+    return false;
+  }
 };
-/// {before, after} of each axis. Throws Error(op) when a crop takes more than there is.
+/// {before, after} of each axis, and its mode (one for all, or one for each). Throws Error(op) when a crop
+/// takes more than there is, or an axis without elements is to be padded with some.
 PadGeometry make_pad_geometry(const char* op, const Shape& x,
-                              std::span<const std::pair<std::int64_t, std::int64_t>> widths, Shape* out);
+                              std::span<const std::pair<std::int64_t, std::int64_t>> widths,
+                              std::span<const PadMode> modes, Shape* out);
+
+/// x[outer, in, inner] -> y[outer, out, inner], each line along the middle axis times a matrix of few entries
+/// a row: what interpolation, and its adjoint, are on one axis.
+struct ResampleGeometry {
+  std::int64_t outer = 0, in = 0, out = 0, inner = 0;
+};
 
 }  // namespace isobit

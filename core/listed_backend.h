@@ -43,6 +43,9 @@ struct AlgorithmLists : AlgorithmRegistry {
   AlgorithmListOf<&Backend::conv_forward> conv_forward{*this, "conv_forward"};
   AlgorithmListOf<&Backend::conv_backward_input> conv_backward_input{*this, "conv_backward_input"};
   AlgorithmListOf<&Backend::conv_backward_filter> conv_backward_filter{*this, "conv_backward_filter"};
+  AlgorithmListOf<&Backend::unfold> unfold{*this, "unfold"};
+  AlgorithmListOf<&Backend::fold> fold{*this, "fold"};
+  AlgorithmListOf<&Backend::resample> resample{*this, "resample"};
   AlgorithmListOf<&Backend::max_pool> max_pool{*this, "max_pool"};
   AlgorithmListOf<&Backend::max_pool_backward> max_pool_backward{*this, "max_pool_backward"};
   AlgorithmListOf<&Backend::max_pool_gather> max_pool_gather{*this, "max_pool_gather"};
@@ -151,6 +154,19 @@ class ListedBackend : public Backend {
   void conv_backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw) override {
     const Guard guard = enter("conv_backward_filter");
     lists_.conv_backward_filter.run(g, x, dy, dw);
+  }
+  void unfold(const ConvGeometry& g, ConstView x, View columns) override {
+    const Guard guard = enter("unfold");
+    lists_.unfold.run(g, x, columns);
+  }
+  void fold(const ConvGeometry& g, ConstView columns, View dx) override {
+    const Guard guard = enter("fold");
+    lists_.fold.run(g, columns, dx);
+  }
+  void resample(const ResampleGeometry& g, ConstView x, ConstView start, ConstView column, ConstView weight,
+                View y) override {
+    const Guard guard = enter("resample");
+    lists_.resample.run(g, x, start, column, weight, y);
   }
   void max_pool(const PoolGeometry& g, ConstView x, View y, View index) override {
     const Guard guard = enter("max_pool");

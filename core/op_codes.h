@@ -3,6 +3,8 @@
 // vectors. T is the compute type: f64 for f64 tensors, f32 for f32, f16, bf16. a = Scalar parameter rounded
 // to T.
 #pragma once
+#include <isobit/pad_mode.h>
+
 #include <cstdint>
 
 namespace isobit {
@@ -68,13 +70,11 @@ enum class BinaryOp : std::uint8_t {
 
 enum class ReduceOp : std::uint8_t { sum, max, min };
 
-/// What convolution and linear apply after the bias, each step rounded on its own.
-enum class Activation : std::uint8_t { none, relu };
+/// What convolution and linear apply after the bias, each step rounded on its own: the bits of the UnaryOp of
+/// the same name (leaky_relu's slope is Epilogue::slope).
+enum class Activation : std::uint8_t { none, relu, leaky_relu, silu, sigmoid, tanh, gelu };
 
 enum class PoolKind : std::uint8_t { max, average };
-
-/// How taps outside the input are read.
-enum class PadMode : std::uint8_t { constant };
 
 enum class OptimizerKind : std::uint8_t { sgd, adam, adamw, rmsprop };
 
@@ -91,5 +91,6 @@ constexpr bool is_gradient(BinaryOp op) {
 const char* name_of(UnaryOp op);
 const char* name_of(BinaryOp op);
 const char* name_of(ReduceOp op);
+const char* name_of(Activation activation);  ///< "" for none
 
 }  // namespace isobit

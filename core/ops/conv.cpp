@@ -22,29 +22,77 @@ void require_bias(const char* op, const Tensor& b, std::int64_t k) {
 
 }  // namespace
 
+namespace {
+
+constexpr Activation kActivation[] = {Activation::none, Activation::relu,    Activation::leaky_relu,
+                                      Activation::silu, Activation::sigmoid, Activation::tanh,
+                                      Activation::gelu};
+
+/// What a gradient with respect to x or dy sees of g: the part that is linear in them.
+ConvGeometry linear_part(ConvGeometry g) {
+  g.pad_value = 0;
+  return g;
+}
+
+/// dz from dy and y = the activation of z, for those that need no more.
+Tensor through_activation(Activate activation, const Tensor& dy, const Tensor& y) {
+  switch (activation) {
+    case Activate::relu:
+      return gradient_op(BinaryOp::relu_grad, dy, y);
+    case Activate::sigmoid:
+      return gradient_op(BinaryOp::sigmoid_grad, dy, y);
+    case Activate::tanh:
+      return gradient_op(BinaryOp::tanh_grad, dy, y);
+    default:
+      return dy;
+  }
+}
+
+}  // namespace
+
+Tensor activated(Activate activation, double slope, const Tensor& z) {
+  switch (activation) {
+    case Activate::none:
+      return z;
+    case Activate::relu:
+      return relu(z);
+    case Activate::leaky_relu:
+      return leaky_relu(z, slope);
+    case Activate::silu:
+      return silu(z);
+    case Activate::sigmoid:
+      return sigmoid(z);
+    case Activate::tanh:
+      return tanh(z);
+    case Activate::gelu:
+      return gelu(z);
+  }
+  fail("conv", "activation {} is none of the seven", static_cast<int>(activation));
+}
+
 Tensor conv_recorded(const char* op, const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b,
-                     Activate activation, const Shape& y_shape) {
+                     Activate activation, double slope, const Shape& y_shape) {
+  const bool records = recording({&x, &w, &b});
+  if (records &&
+      (activation == Activate::leaky_relu || activation == Activate::silu || activation == Activate::gelu))
+    return activated(activation, slope, conv_recorded(op, g, x, w, b, Activate::none, 0, y_shape));
   Tensor y = empty_as(x, y_shape);
-  const Activation after = activation == Activate::relu ? Activation::relu : Activation::none;
-  backend(x.device()).conv_forward(g, view(x), view(w), {view_or_null(b), after}, fresh_view(y));
-  if (!recording({&x, &w, &b})) return y;
-  if (activation == Activate::none)
-    return record(op, {x, w, b}, y, {x, w}, [g](const BackwardContext& c) {
-      const Tensor x_saved = c.saved(0), w_saved = c.saved(1);
-      Gradients d(3);
-      if (c.needs(0)) d[0] = conv_backward_input_recorded(g, c.dy(), w_saved, x_saved.shape());
-      if (c.needs(1)) d[1] = conv_backward_filter_recorded(g, x_saved, c.dy(), w_saved.shape());
-      if (c.needs(2)) d[2] = bias_gradient(c.dy());
-      return d;
-    });
-  return record(op, {x, w, b}, y, {x, w, y}, [g](const BackwardContext& c) {
+  const Epilogue after{view_or_null(b), kActivation[static_cast<int>(activation)], slope};
+  backend(x.device()).conv_forward(g, view(x), view(w), after, fresh_view(y));
+  if (!records) return y;
+  const auto gradients = [g](const BackwardContext& c, const Tensor& dz) {
     const Tensor x_saved = c.saved(0), w_saved = c.saved(1);
-    const Tensor dz = gradient_op(BinaryOp::relu_grad, c.dy(), c.saved(2));
     Gradients d(3);
     if (c.needs(0)) d[0] = conv_backward_input_recorded(g, dz, w_saved, x_saved.shape());
     if (c.needs(1)) d[1] = conv_backward_filter_recorded(g, x_saved, dz, w_saved.shape());
     if (c.needs(2)) d[2] = bias_gradient(dz);
     return d;
+  };
+  if (activation == Activate::none)
+    return record(op, {x, w, b}, y, {x, w},
+                  [gradients](const BackwardContext& c) { return gradients(c, c.dy()); });
+  return record(op, {x, w, b}, y, {x, w, y}, [gradients, activation](const BackwardContext& c) {
+    return gradients(c, through_activation(activation, c.dy(), c.saved(2)));
   });
 }
 
@@ -56,8 +104,9 @@ Tensor conv_backward_input_recorded(const ConvGeometry& g, const Tensor& dy, con
   return record("conv_backward_input", {dy, w}, dx, {dy, w}, [g](const BackwardContext& c) {
     const Tensor dy_saved = c.saved(0), w_saved = c.saved(1);
     Gradients d(2);
-    if (c.needs(0)) d[0] = conv_recorded("conv", g, c.dy(), w_saved, {}, Activate::none, dy_saved.shape());
-    if (c.needs(1)) d[1] = conv_backward_filter_recorded(g, c.dy(), dy_saved, w_saved.shape());
+    if (c.needs(0))
+      d[0] = conv_recorded("conv", linear_part(g), c.dy(), w_saved, {}, Activate::none, 0, dy_saved.shape());
+    if (c.needs(1)) d[1] = conv_backward_filter_recorded(linear_part(g), c.dy(), dy_saved, w_saved.shape());
     return d;
   });
 }
@@ -71,7 +120,7 @@ Tensor conv_backward_filter_recorded(const ConvGeometry& g, const Tensor& x, con
     const Tensor x_saved = c.saved(0), dy_saved = c.saved(1);
     Gradients d(2);
     if (c.needs(0)) d[0] = conv_backward_input_recorded(g, dy_saved, c.dy(), x_saved.shape());
-    if (c.needs(1)) d[1] = conv_recorded("conv", g, x_saved, c.dy(), {}, Activate::none, dy_saved.shape());
+    if (c.needs(1)) d[1] = conv_recorded("conv", g, x_saved, c.dy(), {}, Activate::none, 0, dy_saved.shape());
     return d;
   });
 }
@@ -83,13 +132,9 @@ Tensor bias_gradient(const Tensor& dy) {
   return sum(dy, std::span(kAxes, static_cast<std::size_t>(dy.rank() - 1)));
 }
 
-}  // namespace ops
-
-Tensor conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions& options) {
-  ops::require_operands("conv", x, w, b);
-  const ConvGeometry g = make_conv_geometry("conv", x.shape(), w.shape(), options);
-  ops::require_bias("conv", b, g.k);
-  return ops::conv_recorded("conv", g, x, w, b, options.activation, conv_output_shape(g, x.rank()));
+Tensor oriented_filter(const Tensor& w, bool flipped) {
+  static constexpr int kAxes[] = {0, 1, 2};
+  return flipped ? flip(w, std::span(kAxes, static_cast<std::size_t>(w.rank() - 2))) : w;
 }
 
 namespace {
@@ -100,32 +145,42 @@ void refuse_activation(const char* op, const ConvOptions& options) {
 }
 
 }  // namespace
+}  // namespace ops
+
+Tensor conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions& options) {
+  ops::require_operands("conv", x, w, b);
+  const ConvGeometry g = make_conv_geometry("conv", x.shape(), w.shape(), options);
+  ops::require_bias("conv", b, g.k);
+  ops::require_finite("conv", "slope", options.slope);
+  return ops::conv_recorded("conv", g, x, ops::oriented_filter(w, options.flip), b, options.activation,
+                            options.slope, conv_output_shape(g, x.rank()));
+}
 
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape,
                            const ConvOptions& options) {
   constexpr const char* kOp = "conv_backward_input";
   ops::require_operands(kOp, dy, w);
-  refuse_activation(kOp, options);
+  ops::refuse_activation(kOp, options);
   const ConvGeometry g = make_conv_geometry(kOp, x_shape, w.shape(), options);
   ops::require_shape(kOp, "dy", dy, conv_output_shape(g, x_shape.rank()));
-  return ops::conv_backward_input_recorded(g, dy, w, x_shape);
+  return ops::conv_backward_input_recorded(g, dy, ops::oriented_filter(w, options.flip), x_shape);
 }
 
 Tensor conv_backward_filter(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                             const ConvOptions& options) {
   constexpr const char* kOp = "conv_backward_filter";
   ops::require_operands(kOp, x, dy);
-  refuse_activation(kOp, options);
+  ops::refuse_activation(kOp, options);
   const ConvGeometry g = make_conv_geometry(kOp, x.shape(), w_shape, options);
   ops::require_shape(kOp, "dy", dy, conv_output_shape(g, x.rank()));
-  return ops::conv_backward_filter_recorded(g, x, dy, w_shape);
+  return ops::oriented_filter(ops::conv_backward_filter_recorded(g, x, dy, w_shape), options.flip);
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
   ops::require_operands("linear", x, w, b);
   const ConvGeometry g = make_linear_geometry(x.shape(), w.shape());
   ops::require_bias("linear", b, g.k);
-  return ops::conv_recorded("linear", g, x, w, b, Activate::none, x.shape().with(-1, g.k));
+  return ops::conv_recorded("linear", g, x, w, b, Activate::none, 0, x.shape().with(-1, g.k));
 }
 
 }  // namespace isobit

@@ -59,10 +59,14 @@ Tensor gradient_op(BinaryOp op, const Tensor& dy, const Tensor& other, double a 
 
 /// y = conv(x, w) + b, activated; the op's name is for messages and the graph.
 Tensor conv_recorded(const char* op, const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b,
-                     Activate activation, const Shape& y);
+                     Activate activation, double slope, const Shape& y);
 Tensor conv_backward_input_recorded(const ConvGeometry& g, const Tensor& dy, const Tensor& w, const Shape& x);
 Tensor conv_backward_filter_recorded(const ConvGeometry& g, const Tensor& x, const Tensor& dy,
                                      const Shape& w);
+/// Filters as the kernels take them: a true convolution's are reversed on their spatial axes.
+Tensor oriented_filter(const Tensor& w, bool flipped);
+/// The op that an activation stands for.
+Tensor activated(Activate activation, double slope, const Tensor& z);
 /// Sum over all axes but the last: the gradient of a bias.
 Tensor bias_gradient(const Tensor& dy);
 

@@ -112,10 +112,40 @@ Tensor from_nchw(const Tensor& x) {
 
 Tensor pad(const Tensor& x, std::span<const std::pair<std::int64_t, std::int64_t>> widths, double value) {
   ops::require_defined("pad", {&x});
+  const PadMode mode = PadMode::constant;
+  return pad(x, widths, std::span(&mode, 1), value);
+}
+
+Tensor pad(const Tensor& x, std::span<const std::pair<std::int64_t, std::int64_t>> widths,
+           std::span<const PadMode> modes, double value) {
+  ops::require_defined("pad", {&x});
   Shape shape;
-  PadGeometry g = make_pad_geometry("pad", x.shape(), widths, &shape);
+  PadGeometry g = make_pad_geometry("pad", x.shape(), widths, modes, &shape);
   g.value = value;
   return ops::pad_recorded(g, x, shape);
+}
+
+Tensor flip(const Tensor& x, std::span<const int> axes) {
+  ops::require_defined("flip", {&x});
+  const ops::AxisList list = ops::make_axes("flip", x.shape(), axes);
+  if (axes.empty() || x.numel() == 0) return x;
+  StridedGeometry g;
+  g.rank = std::max(x.rank(), 1);
+  std::int64_t stride = 1;
+  for (int i = x.rank() - 1; i >= 0; --i) {
+    const std::int64_t extent = x.shape().begin()[i];
+    g.extent[i] = extent;
+    g.stride[0][i] = list.mask[i] ? -stride : stride;
+    if (list.mask[i]) g.offset[0] += (extent - 1) * stride;
+    stride *= extent;
+  }
+  Tensor y = ops::empty_as(x, x.shape());
+  backend(x.device()).strided_copy(g, view(x), fresh_view(y));
+  if (!recording({&x})) return y;
+  return record("flip", {x}, y, {},
+                [reversed = std::vector<int>(axes.begin(), axes.end())](const BackwardContext& c) {
+                  return ops::Gradients{flip(c.dy(), reversed)};
+                });
 }
 
 Tensor concat(std::span<const Tensor> parts, int axis) {

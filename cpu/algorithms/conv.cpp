@@ -34,6 +34,12 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"implicit_gemm", nullptr, kernels::conv_backward_filter_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_filter},
   });
+  lists.unfold.set({
+      {"reference", nullptr, reference::unfold},
+  });
+  lists.fold.set({
+      {"reference", nullptr, reference::fold},
+  });
 }
 
 }  // namespace isobit::cpu

@@ -6,6 +6,9 @@
 namespace isobit::cpu {
 
 void set_pooling_algorithms(AlgorithmLists& lists) {
+  lists.resample.set({
+      {"reference", nullptr, reference::resample},
+  });
   lists.max_pool.set({
       {"simd", kernels::refuse_max_pool, kernels::max_pool},
       {"reference", nullptr, reference::max_pool},

@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include "cpu/reference/border.h"
 #include "cpu/reference/order.h"
 #include "cpu/reference/reference.h"
 #include "cpu/reference/strides.h"
@@ -37,13 +38,13 @@ void strided_copy(const StridedGeometry& g, ConstView in, View out) {
 
 namespace {
 
-// The element of `in` that padded element `i` shows, or -1 for one of the border.
+// The element of `in` that padded element `i` shows, or -1 for one that shows the value.
 std::int64_t padded_source(const PadGeometry& g, std::int64_t i) {
   std::int64_t source = 0, stride = 1;
   for (int a = g.rank - 1; a >= 0; --a) {
-    const std::int64_t at = i % g.out[a] - g.before[a];
+    const std::int64_t at = read_through(g.mode[a], i % g.out[a] - g.before[a], g.in[a]);
     i /= g.out[a];
-    if (at < 0 || at >= g.in[a]) return -1;
+    if (at < 0) return -1;
     source += at * stride;
     stride *= g.in[a];
   }
@@ -54,6 +55,28 @@ std::int64_t product(const std::array<std::int64_t, Shape::max_rank>& extents, i
   std::int64_t p = 1;
   for (int a = 0; a < rank; ++a) p *= extents[a];
   return p;
+}
+
+}  // namespace
+
+namespace {
+
+// Elements that several coordinates read: their dy one by one, the first as it is.
+void fold_back(const PadGeometry& g, ConstView dy, View dx) {
+  with_floating("pad_backward", dy.dtype, [&](auto tag) {
+    using S = typename decltype(tag)::type;
+    const auto size = static_cast<std::size_t>(product(g.in, g.rank));
+    std::vector<Compute<S>> sum(size);
+    std::vector<bool> begun(size);
+    for (std::int64_t i = 0; i < product(g.out, g.rank); ++i) {
+      const std::int64_t source = padded_source(g, i);
+      if (source < 0) continue;
+      const auto e = static_cast<std::size_t>(source);
+      sum[e] = begun[e] ? sum[e] + load<S>(dy, i) : load<S>(dy, i);
+      begun[e] = true;
+    }
+    for (std::size_t e = 0; e < size; ++e) store<S>(dx, static_cast<std::int64_t>(e), sum[e]);
+  });
 }
 
 }  // namespace
@@ -71,6 +94,7 @@ void pad(const PadGeometry& g, ConstView x, View y) {
 }
 
 void pad_backward(const PadGeometry& g, ConstView dy, View dx) {
+  if (g.folds()) return fold_back(g, dy, dx);
   with_movable("pad_backward", dy.dtype, [&](auto tag) {
     using S = typename decltype(tag)::type;
     for (std::int64_t i = 0; i < product(g.in, g.rank); ++i) store<S>(dx, i, 0.0);  // what was cropped away

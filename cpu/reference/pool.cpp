@@ -22,6 +22,16 @@ void for_each_output(const PoolGeometry& g, const Fn& fn) {
 template <class Fn>
 void for_each_tap(const PoolGeometry& g, const std::array<std::int64_t, 3>& output, const Fn& fn) {
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
+  if (g.adaptive) {
+    const auto first = [&](std::size_t i) { return output[i] * g.axis[i].in / g.axis[i].out; };
+    const auto end = [&](std::size_t i) {
+      return ((output[i] + 1) * g.axis[i].in + g.axis[i].out - 1) / g.axis[i].out;
+    };
+    for (std::int64_t d = first(0); d < end(0); ++d)
+      for (std::int64_t h = first(1); h < end(1); ++h)
+        for (std::int64_t w = first(2); w < end(2); ++w) fn((d * ah.in + h) * aw.in + w);
+    return;
+  }
   for (std::int64_t t = 0; t < ad.filter; ++t)
     for (std::int64_t r = 0; r < ah.filter; ++r)
       for (std::int64_t s = 0; s < aw.filter; ++s) {
@@ -35,6 +45,12 @@ void for_each_tap(const PoolGeometry& g, const std::array<std::int64_t, 3>& outp
 
 // Taps an average divides by: those inside the input, or inside the padded input.
 std::int64_t count_of(const PoolGeometry& g, const std::array<std::int64_t, 3>& output) {
+  if (g.sum) return 1;
+  if (g.adaptive) {
+    std::int64_t count = 0;
+    for_each_tap(g, output, [&](std::int64_t) { ++count; });
+    return count;
+  }
   std::int64_t product = 1;
   for (std::size_t i = 0; i < 3; ++i) {
     const AxisGeometry& a = g.axis[i];

@@ -25,6 +25,10 @@ void matmul(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 void conv_forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
 void conv_backward_input(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+void unfold(const ConvGeometry& g, ConstView x, View columns);
+void fold(const ConvGeometry& g, ConstView columns, View dx);
+void resample(const ResampleGeometry& g, ConstView x, ConstView start, ConstView column, ConstView weight,
+              View y);
 void max_pool(const PoolGeometry& g, ConstView x, View y, View index);
 void max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, View dx);
 void max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y);

@@ -78,6 +78,12 @@ class Forwarding : public Backend {
   void conv_backward_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw) override {
     forward("conv_backward_filter").conv_backward_filter(g, x, dy, dw);
   }
+  void unfold(const ConvGeometry& g, ConstView x, View y) override { forward("unfold").unfold(g, x, y); }
+  void fold(const ConvGeometry& g, ConstView y, View dx) override { forward("fold").fold(g, y, dx); }
+  void resample(const ResampleGeometry& g, ConstView x, ConstView start, ConstView column, ConstView weight,
+                View y) override {
+    forward("resample").resample(g, x, start, column, weight, y);
+  }
   void max_pool(const PoolGeometry& g, ConstView x, View y, View index) override {
     forward("max_pool").max_pool(g, x, y, index);
   }

@@ -3,6 +3,7 @@
 // the shapes and what was expected. Each op's order of summation is in docs/numerics.md and named here in
 // brackets.
 #pragma once
+#include <isobit/pad_mode.h>
 #include <isobit/tensor.h>
 
 #include <array>
@@ -144,11 +145,24 @@ Tensor to_nchw(const Tensor& x);
 Tensor from_nchw(const Tensor& x);
 Tensor concat(std::span<const Tensor> parts, int axis = 0);
 Tensor stack(std::span<const Tensor> parts, int axis = 0);
-/// {before, after} for each axis, outermost first; negative crops. Constant value.
+/// {before, after} for each axis, outermost first; negative crops. Constant value. Any dtype.
 Tensor pad(const Tensor& x, std::span<const std::pair<std::int64_t, std::int64_t>> widths, double value = 0);
 inline Tensor pad(const Tensor& x, std::initializer_list<std::pair<std::int64_t, std::int64_t>> widths,
                   double value = 0) {
   return pad(x, std::span(widths.begin(), widths.size()), value);
+}
+/// The same with a mode for all axes, or one for each; widths beyond the axis go on by the mode's rule
+/// (isobit/pad_mode.h). [gradient: the elements that read one are added in row-major order]
+Tensor pad(const Tensor& x, std::span<const std::pair<std::int64_t, std::int64_t>> widths,
+           std::span<const PadMode> modes, double value = 0);
+inline Tensor pad(const Tensor& x, std::initializer_list<std::pair<std::int64_t, std::int64_t>> widths,
+                  PadMode mode, double value = 0) {
+  return pad(x, std::span(widths.begin(), widths.size()), std::span(&mode, 1), value);
+}
+/// Reverses the axes. Any dtype.
+Tensor flip(const Tensor& x, std::span<const int> axes);
+inline Tensor flip(const Tensor& x, std::initializer_list<int> axes) {
+  return flip(x, std::span(axes.begin(), axes.size()));
 }
 /// Row index[i] of x for each i; index i64 of any shape, result shape index.shape + x.shape[1:]. Error on an
 /// index outside. [gradient: chain in ascending position]
@@ -168,7 +182,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool t
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {});
 
 // ---- convolution
-enum class Activate : std::uint8_t { none, relu };
+enum class Activate : std::uint8_t { none, relu, leaky_relu, silu, sigmoid, tanh, gelu };
 
 /// One number for all spatial axes, or one per axis.
 struct PerAxis {
@@ -183,10 +197,12 @@ enum class SameRule : std::uint8_t {
   valid,       ///< no padding
   same_upper,  ///< out = ceil(in / stride), the odd pixel after (TensorFlow, ONNX SAME_UPPER)
   same_lower,  ///< the odd pixel before
+  full,        ///< dilation * (filter - 1) on both sides: wherever filter and input touch
+  causal,      ///< dilation * (filter - 1) before, on every axis: no output sees what comes after it
 };
 inline constexpr SameRule Same = SameRule::same_upper;
 inline constexpr SameRule Valid = SameRule::valid;
-/// Zero padding: a rule, a width for every side, a width per axis, or {before, after} per axis (negative
+/// How much padding: a rule, a width for every side, a width per axis, or {before, after} per axis (negative
 /// crops).
 struct Padding {
   std::variant<SameRule, std::vector<std::pair<std::int64_t, std::int64_t>>> value = SameRule::valid;
@@ -204,19 +220,47 @@ struct ConvOptions {
   PerAxis dilation = 1;
   std::int64_t groups = 1;
   Activate activation =
-      Activate::none;  ///< applied after the bias; the same bits as the op applied afterwards
+      Activate::none;                 ///< applied after the bias; the same bits as the op applied afterwards
+  double slope = 0.01;                ///< of leaky_relu
+  PadModes mode = PadMode::constant;  ///< what the padding holds, inside the convolution: nothing is copied
+  double pad_value = 0;               ///< where an axis' mode is constant
+  bool flip = false;                  ///< true convolution: the filters reversed on their spatial axes
 };
 /// Correlation, as networks use it: x[n, (d,) (h,) w, c] with filters w[(t,) (r,) s, c/groups, k] plus bias
 /// b[k] (may be undefined) gives y[n, (o,) (p,) q, k]. [blocked chain over (t, r, s, c); gradients:
 /// ConvGeometry's in core/backend.h] Error naming both numbers when the filter's depth is not the input's,
 /// when the filter exceeds the padded input, ...
 Tensor conv(const Tensor& x, const Tensor& w, const Tensor& b = {}, const ConvOptions& options = {});
+
 /// d<conv(x, w), dy>/dx for an input of shape x_shape; its own gradients are conv and conv_backward_filter.
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape,
                            const ConvOptions& options = {});
 /// d<conv(x, w), dy>/dw for filters of shape w_shape. [batch tree]
 Tensor conv_backward_filter(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                             const ConvOptions& options = {});
+
+struct ConvTransposeOptions {
+  PerAxis stride = 1;
+  Padding padding = {};  ///< of the convolution whose gradient this is: it makes y smaller
+  PerAxis dilation = 1;
+  std::int64_t groups = 1;
+  Activate activation = Activate::none;
+  double slope = 0.01;  ///< of leaky_relu
+  PadModes mode = PadMode::constant;
+  bool flip = false;
+  /// Rows that a stride leaves open, added behind: below the stride of the axis.
+  PerAxis output_padding = 0;
+  /// The spatial extents of y themselves; output_padding then stays 0.
+  std::optional<PerAxis> output_shape = {};
+};
+/// The gradient of a convolution as an op of its own: x[n, (d,) (h,) w, c] with the filters w[(t,) (r,) s,
+/// k/groups, c] of a convolution from k to c channels, plus bias b[k] (may be undefined), gives y[n, (o,)
+/// (p,) q, k] = conv_backward_input(x, w, shape of y) + b. An axis of y has (in - 1) * stride + dilation *
+/// (filter
+/// - 1) + 1 - padding + output_padding rows; with Same, in * stride. [blocked chain over (t, r, s, c) of the
+/// element's stride phase] Error where no convolution maps y's shape to x's.
+Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& b = {},
+                      const ConvTransposeOptions& options = {});
 
 // ---- pooling
 struct PoolOptions {
