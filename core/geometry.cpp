@@ -110,12 +110,17 @@ void append(std::string& text, const char* key, std::int64_t value) {
   text += std::to_string(value);
 }
 
+/// An axis that a tensor of fewer axes does not have.
+bool trivial(const AxisGeometry& a) {
+  return a.in == 1 && a.filter == 1 && a.out == 1;
+}
+
 /// The axes that the rank has, in the compact grammar: ih, oh, kh, sh, dh (gap - 1), ph (before:after).
 void append_axes(std::string& text, const std::array<AxisGeometry, 3>& axis) {
   const char letters[] = {'d', 'h', 'w'};
   for (int i = 0; i < 3; ++i) {
     const AxisGeometry& a = axis[i];
-    if (i == 0 && a.in == 1 && a.filter == 1 && a.out == 1) continue;
+    if (i == 0 && trivial(a)) continue;
     const std::string letter(1, letters[i]);
     append(text, ("i" + letter).c_str(), a.in);
     append(text, ("o" + letter).c_str(), a.out);
@@ -124,7 +129,6 @@ void append_axes(std::string& text, const std::array<AxisGeometry, 3>& axis) {
     append(text, ("d" + letter).c_str(), a.dilation - 1);
     append(text, ("p" + letter).c_str(), a.pad_before);
     if (a.pad_after != a.pad_before) append(text, ":", a.pad_after);
-    if (a.mode != PadMode::constant) text += std::string("@") + name_of(a.mode);
   }
 }
 
@@ -342,8 +346,20 @@ std::string ConvGeometry::to_string() const {
   append(text, "ic", c);
   append(text, "oc", k);
   append_axes(text, axis);
+  const auto axes = static_cast<std::size_t>(shown_axes(*this));
+  bool plain = pad_value == 0, same = true;
+  for (std::size_t i = 3 - axes; i < 3; ++i) {
+    plain = plain && axis[i].mode == PadMode::constant;
+    same = same && axis[i].mode == axis[2].mode;
+  }
+  if (plain) return text;
+  for (std::size_t i = same ? 2 : 3 - axes; i < 3; ++i) text += std::string("@") + name_of(axis[i].mode);
   if (pad_value != 0) text += fmt::format("={}", pad_value);
   return text;
+}
+
+int shown_axes(const ConvGeometry& g) {
+  return trivial(g.axis[0]) ? 2 : 3;
 }
 
 std::string PoolGeometry::to_string() const {

@@ -51,6 +51,9 @@ struct ConvGeometry {
   std::string to_string() const;
 };
 
+/// How many axes (2 or 3) to_string() shows.
+int shown_axes(const ConvGeometry& g);
+
 /// Options of a convolution as a user gives them, per spatial axis of the tensors' rank.
 struct ConvOptions;  // isobit/ops.h
 /// x and w of rank 3, 4 or 5 (one, two or three spatial axes). Throws Error(op) naming both shapes and the

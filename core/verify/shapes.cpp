@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -19,7 +20,6 @@ using Fields = std::map<std::string, std::int64_t>;
 constexpr std::array<std::string_view, 25> kKeys = {"mb", "g",  "ic", "oc", "id",  "ih",  "iw", "od", "oh",
                                                     "ow", "kd", "kh", "kw", "sd",  "sh",  "sw", "dd", "dh",
                                                     "dw", "pd", "ph", "pw", "pdr", "phr", "pwr"};
-constexpr std::array<std::string_view, 1> kModes = {"constant"};
 constexpr std::size_t kMostDigits = 9;  // so that sums and single products cannot overflow
 constexpr std::size_t kLongestLine = 1000;
 constexpr std::uint64_t kLargestFile = 16 << 20;
@@ -81,27 +81,52 @@ void check_sizes(const std::string& place, const ConvGeometry& g) {
   check_product(place, "the output", {g.n, d.out, h.out, w.out, g.k});
 }
 
-/// Reads @mode at `i`, moves behind it.
-void take_mode(std::string_view line, const std::string& place, std::size_t& i) {
+/// What follows the fields: how taps outside the input are read.
+struct Border {
+  std::vector<PadMode> modes;
+  double value = 0;
+};
+
+/// Reads @mode, and perhaps =value, at `i`, moves behind it.
+void take_mode(std::string_view line, const std::string& place, std::size_t& i, Border& border) {
   std::size_t end = i + 1;
   // The name that may follow begins with an n of its own, which its quote gives away.
   while (end < line.size() && line[end] >= 'a' && line[end] <= 'z' &&
          !(line[end] == 'n' && end + 1 < line.size() && line[end + 1] == '"'))
     ++end;
-  const std::string_view mode = line.substr(i + 1, end - i - 1);
-  if (std::find(kModes.begin(), kModes.end(), mode) == kModes.end())
-    fail(place, "'{}': unknown padding mode '{}', known: {}", line, mode, fmt::join(kModes, ", "));
-  if (end < line.size() && line[end] != 'n')
-    fail(place, "'{}': only a name may follow the padding mode", line);
+  const std::string_view text = line.substr(i + 1, end - i - 1);
+  std::string known;
+  bool found = false;
+  for (int m = 0; m < kPadModes; ++m) {
+    const auto mode = static_cast<PadMode>(m);
+    known += (known.empty() ? "" : ", ") + std::string(name_of(mode));
+    if (text != name_of(mode)) continue;
+    border.modes.push_back(mode);
+    found = true;
+  }
+  if (!found) fail(place, "'{}': unknown padding mode '{}', known: {}", line, text, known);
+  if (end < line.size() && line[end] == '=') {
+    std::size_t stop = end + 1;
+    while (stop < line.size() &&
+           (line[stop] == '-' || line[stop] == '.' || ('0' <= line[stop] && line[stop] <= '9')))
+      ++stop;
+    const char* const first = line.data() + end + 1;
+    const auto [last, error] = std::from_chars(first, line.data() + stop, border.value);
+    if (error != std::errc() || last != line.data() + stop)
+      fail(place, "'{}': no number after the '=' of the padding mode", line);
+    end = stop;
+  }
+  if (end < line.size() && line[end] != 'n' && line[end] != '@')
+    fail(place, "'{}': only a name or another mode may follow the padding mode", line);
   i = end;
 }
 
 /// Fills in the fields and the name.
-Fields split(std::string_view line, const std::string& place, std::string& name) {
+Fields split(std::string_view line, const std::string& place, std::string& name, Border& border) {
   Fields fields;
   for (std::size_t i = 0; i < line.size();) {
     if (line[i] == '@') {
-      take_mode(line, place, i);
+      take_mode(line, place, i, border);
       continue;
     }
     if (line[i] == 'n' && i + 1 < line.size() && line[i + 1] == '"') {
@@ -127,6 +152,21 @@ Fields split(std::string_view line, const std::string& place, std::string& name)
   return fields;
 }
 
+/// One mode for all axes that the line has, or one for each.
+void set_border(ConvGeometry& g, const Border& border, const std::string& line, const std::string& place) {
+  g.pad_value = border.value;
+  if (border.modes.empty()) return;
+  const std::size_t axes = shown_axes(g);
+  if (border.modes.size() != 1 && border.modes.size() != axes)
+    fail(place, "'{}': {} padding modes for {} axes", line, border.modes.size(), axes);
+  for (std::size_t i = 0; i < axes; ++i) {
+    AxisGeometry& axis = g.axis[3 - axes + i];
+    axis.mode = border.modes[border.modes.size() == 1 ? 0 : i];
+    if (axis.in == 0 && axis.mode != PadMode::constant)
+      fail(place, "'{}': an axis without elements has none to {}", line, name_of(axis.mode));
+  }
+}
+
 }  // namespace
 
 ConvShape parse_conv_shape(std::string_view text, const std::string& place) {
@@ -139,7 +179,8 @@ ConvShape parse_conv_shape(std::string_view text, const std::string& place) {
   ConvShape shape;
   shape.name = line;
   shape.place = place;
-  const Fields fields = split(line, place, shape.name);
+  Border border;
+  const Fields fields = split(line, place, shape.name, border);
   const char height = has_axis(fields, 'h') ? 'h' : has_axis(fields, 'w') ? 0 : 'd';
   const char width = has_axis(fields, 'w') ? 'w' : height;
   if (!has_axis(fields, 'd') && !has_axis(fields, 'h') && !has_axis(fields, 'w'))
@@ -156,6 +197,7 @@ ConvShape parse_conv_shape(std::string_view text, const std::string& place) {
   if (height != 0) g.axis[1] = make_axis(fields, height, place);
   g.axis[2] = make_axis(fields, width, place);
   check_sizes(place, g);
+  set_border(g, border, line, place);
   return shape;
 }
 

@@ -5,8 +5,10 @@
 // mb samples, g groups, ic and oc channels in all; per axis (d, h, w) the input i., output o., filter k.,
 // stride s. (1), dilation d. (0 is dense), padding before p. (0) and after p.r (as before; may be negative).
 // Without any w fields the width is like the height, without any h fields too like the depth; further missing
-// axes have extent 1. A given output extent decides a missing padding after. @ names how taps outside the
-// input are read: constant (zeros), which is also what its absence means. Blanks count for nothing.
+// axes have extent 1. A given output extent decides a missing padding after. Behind the fields, @ names how
+// taps outside the input are read (isobit/pad_mode.h), for all axes or for each in turn: @reflect,
+// @replicate@circular. @constant=2.5 reads that number; without any @ they read zeros. Blanks count for
+// nothing.
 #pragma once
 #include <span>
 #include <string>

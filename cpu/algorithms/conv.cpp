@@ -22,10 +22,12 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"reference", nullptr, reference::conv_forward},
   });
   lists.conv_backward_input.set({
+      {"folded", kernels::refuse_conv_backward_input_folded, kernels::conv_backward_input_folded},
       {"linear", kernels::refuse_conv_backward_input_linear, kernels::conv_backward_input_linear},
       {"small", kernels::refuse_conv_backward_input_small, kernels::conv_backward_input_small},
       {"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
-      {"implicit_gemm", nullptr, kernels::conv_backward_input_implicit_gemm},
+      {"implicit_gemm", kernels::refuse_conv_backward_input_implicit_gemm,
+       kernels::conv_backward_input_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_input},
   });
   lists.conv_backward_filter.set({

@@ -20,6 +20,7 @@
 #include <cstring>
 
 #include "core/numerics/order.h"
+#include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_filter_runs.h"
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/gemm_panels.h"
@@ -124,7 +125,7 @@ class FilterGradient {
   // Positions whose tap lies in the border are left out of the runs (gemm::Run) where there are enough of
   // them, and enough channels that a tile holds one tap.
   bool worth_skipping() const {
-    return slab_ && work() >= kSerialWork && g_.c_per_group() >= kSkipChannels &&
+    return slab_ && zero_border(g_) && work() >= kSerialWork && g_.c_per_group() >= kSkipChannels &&
            share_inside(g_.axis[1]) * share_inside(g_.axis[2]) < 0.95;
   }
 
@@ -241,29 +242,19 @@ class FilterGradient {
   // c].
   void fill_slab(std::int64_t leaf, const Segment& segment, T* to) const {
     const AxisGeometry &depth = g_.axis[0], &height = g_.axis[1], &width = g_.axis[2];
-    const std::int64_t slab_width = span(width, width.out);
-    const std::int64_t left = std::clamp<std::int64_t>(width.pad_before, 0, slab_width);
-    const std::int64_t first = left - width.pad_before;
-    const std::int64_t inside = std::clamp<std::int64_t>(width.in - first, 0, slab_width - left);
-    const std::int64_t rows = span(height, segment.rows);
-    for (std::int64_t plane = segment.plane; plane < segment.plane + segment.planes; ++plane) {
-      const std::int64_t sample = leaf * leaf_samples_ + plane / depth.out, o = plane % depth.out;
-      for (std::int64_t t = 0; t < depth.filter; ++t) {
-        const std::int64_t d = o * depth.stride + t * depth.dilation - depth.pad_before;
-        T* row = to + (plane - segment.plane) * plane_pitch_ + t * tap_pitch_;
-        for (std::int64_t i = 0; i < rows; ++i, row += row_pitch_) {
-          const std::int64_t h = segment.row * height.stride + i - height.pad_before;
-          if (d < 0 || d >= depth.in || h < 0 || h >= height.in || inside == 0) {
-            std::fill(row, row + row_pitch_, T(0));
-            continue;
-          }
-          std::fill(row, row + left * g_.c, T(0));
-          gemm::widen(x_.at((((sample * depth.in + d) * height.in + h) * width.in + first) * g_.c),
-                      row + left * g_.c, inside * g_.c);
-          std::fill(row + (left + inside) * g_.c, row + row_pitch_, T(0));
-        }
-      }
-    }
+    const gemm::Bordered<T> x{x_,
+                              {depth.in, depth.mode},
+                              {height.in, height.mode},
+                              {width.in, width.mode},
+                              g_.c,
+                              static_cast<T>(gemm::stored(g_.pad_value, x_.dtype))};
+    for (std::int64_t plane = segment.plane; plane < segment.plane + segment.planes; ++plane)
+      for (std::int64_t t = 0; t < depth.filter; ++t)
+        x.widen_plane(leaf * leaf_samples_ + plane / depth.out,
+                      plane % depth.out * depth.stride + t * depth.dilation - depth.pad_before,
+                      segment.row * height.stride - height.pad_before, span(height, segment.rows),
+                      -width.pad_before, span(width, width.out),
+                      to + (plane - segment.plane) * plane_pitch_ + t * tap_pitch_);
   }
 
   void run_blocks(Work& work, std::int64_t leaf, const Segment& segment, std::int64_t begin, std::int64_t end,

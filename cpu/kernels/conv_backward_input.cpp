@@ -7,6 +7,9 @@
 // outside dy meets the slab's zeros and takes part. The filter is transposed to [taps, k, c] panels once per
 // phase.
 //
+// Where an axis folds (PadMode), boxes of the gradient of the padded x are computed like this into a
+// workspace and added up by pad_backward (core/folded_gradient.h).
+//
 // Elements of an empty phase (more stride than filter) and elements that negative padding crops are +0.
 #include "cpu/kernels/conv_backward_input.h"
 
@@ -14,8 +17,11 @@
 #include <cstring>
 #include <numeric>
 
+#include "core/folded_gradient.h"
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/conv_pass.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
 namespace isobit::cpu::kernels {
@@ -119,6 +125,12 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
 
 }  // namespace
 
+namespace {
+
+constexpr const char* kFolds = "an axis folds";
+
+}  // namespace
+
 void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(g, dy, w, dx, false);
 }
@@ -127,7 +139,27 @@ void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w,
   run(g, dy, w, dx, refuse_depthwise(g) == nullptr, true);
 }
 
+const char* refuse_conv_backward_input_folded(const ConvGeometry& g, ConstView, ConstView, View) {
+  return g.folds() ? nullptr : "no axis folds";
+}
+
+void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  static const FoldedGradientKernels kernels{
+      [](const ConvGeometry& part, ConstView dy_part, ConstView filter, View to) {
+        if (refuse_small(part) == nullptr) return conv_backward_input_small(part, dy_part, filter, to);
+        run(part, dy_part, filter, to, refuse_depthwise(part) == nullptr);
+      },
+      pad_backward};
+  const Scratch<char> workspace(folded_workspace(g, dx.dtype));
+  folded_backward_input(kernels, g, dy, w, workspace.data(), dx);
+}
+
+const char* refuse_conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView, ConstView, View) {
+  return g.folds() ? kFolds : nullptr;
+}
+
 const char* refuse_conv_backward_input_small(const ConvGeometry& g, ConstView, ConstView, View) {
+  if (g.folds()) return kFolds;
   return refuse_small(g);
 }
 
@@ -136,6 +168,7 @@ void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstVie
 }
 
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView, ConstView, View) {
+  if (g.folds()) return kFolds;
   return refuse_depthwise(g);
 }
 

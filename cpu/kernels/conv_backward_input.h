@@ -3,7 +3,13 @@
 
 namespace isobit::cpu::kernels {
 
-/// Serves every problem.
+/// Serves problems where an axis folds; the others refuse those.
+const char* refuse_conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+
+/// Serves every other problem.
+const char* refuse_conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w,
+                                                     View dx);
 void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 
 /// Serves problems of little work (refuse_small).

@@ -17,6 +17,13 @@ inline bool leaves_input(const AxisGeometry& axis) {
   return axis.pad_before > 0 || span(axis, axis.out) - axis.pad_before > axis.in;
 }
 
+/// Whether what lies outside x is zeros, whose products change no sum but -0.
+inline bool zero_border(const ConvGeometry& g) {
+  bool zeros = g.pad_value == 0;
+  for (const AxisGeometry& axis : g.axis) zeros = zeros && axis.mode == PadMode::constant;
+  return zeros;
+}
+
 /// The outputs [first, end) of an axis whose tap lies inside x, and the share of all taps that do.
 inline std::int64_t first_inside(const AxisGeometry& axis, std::int64_t tap) {
   const std::int64_t before = axis.pad_before - tap * axis.dilation;

@@ -5,11 +5,35 @@
 
 #include <algorithm>
 
+#include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_pass.h"
+#include "cpu/kernels/kernels.h"
 
 namespace isobit::cpu::kernels {
 
 namespace {
+
+// What is applied to the stored elements; null: nothing, or the tile has applied it.
+const UnaryOp* activation_op(Activation activation) {
+  static constexpr UnaryOp kLeakyRelu = UnaryOp::leaky_relu, kSilu = UnaryOp::silu,
+                           kSigmoid = UnaryOp::sigmoid, kTanh = UnaryOp::tanh, kGelu = UnaryOp::gelu;
+  switch (activation) {
+    case Activation::none:
+    case Activation::relu:
+      return nullptr;
+    case Activation::leaky_relu:
+      return &kLeakyRelu;
+    case Activation::silu:
+      return &kSilu;
+    case Activation::sigmoid:
+      return &kSigmoid;
+    case Activation::tanh:
+      return &kTanh;
+    case Activation::gelu:
+      return &kGelu;
+  }
+  return nullptr;
+}
 
 gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y,
                    bool depthwise) {
@@ -27,7 +51,9 @@ gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilog
     axis.tap_first = -from.pad_before;
     axis.tap_step = from.dilation;
     axis.source = from.in;
+    axis.mode = from.mode;
   }
+  pass.border = gemm::stored(g.pad_value, x.dtype);
   pass.source = {x.data, x.dtype};
   pass.filter = {w.data, w.dtype};
   pass.tap_stride = pass.channels * g.k;
@@ -37,6 +63,8 @@ gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilog
   pass.dtype = y.dtype;
   pass.bias = {epilogue.bias.data, epilogue.bias.dtype};
   pass.relu = epilogue.activation == Activation::relu;
+  pass.then = activation_op(epilogue.activation);
+  pass.parameter = epilogue.slope;
   if (depthwise) {
     pass.depthwise = true;
     pass.groups = 1;
@@ -64,6 +92,7 @@ void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, con
 void conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
   const gemm::Pass pass = pass_of(g, x, w, epilogue, y, refuse_depthwise(g) == nullptr);
   pass.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
+  if (pass.then != nullptr) unary(*pass.then, pass.parameter, y, y);
 }
 
 const char* refuse_depthwise(const ConvGeometry& g) {

@@ -2,9 +2,8 @@
 //
 //   task   a group of output rows (at most about 384 KB of slab and sums), for some groups or panels
 //   group
-//   blocks of 256 terms, as many as have 320 KB of filter; the sums of those before lie in y (in f32 scratch
-//   where y
-//          is f16 or bf16)
+//   blocks of 256 terms, as many as have 320 KB of filter; the sums of those before lie in y (for f16 and
+//          bf16 in f32 scratch)
 //   chunk  256 columns, so that the blocks' filters stay in the second-level cache
 //   tile   up to 10 positions, whose terms stay in the first-level cache
 //   panel  of up to two vectors of filters
@@ -17,8 +16,10 @@
 #include <span>
 
 #include "core/numerics/order.h"
+#include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_filter_panels.h"
 #include "cpu/kernels/conv_runs.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -99,7 +100,7 @@ class PassRunner {
     const std::int64_t positions = planes_ * height_.outputs * width_.outputs;
     const double work = static_cast<double>(positions) * static_cast<double>(terms_ * out_channels_);
     const std::int64_t threads = work < kSerialWork ? 1 : thread_count();
-    worth_skipping_ = work >= kSerialWork;
+    worth_skipping_ = work >= kSerialWork && pass_.zero_border();
     std::int64_t row_bytes = 1;
     if (blocks_ > 1 || narrow_) row_bytes += width_.outputs * out_channels_ * std::int64_t{sizeof(T)};
     if (slab_)
@@ -208,35 +209,35 @@ class PassRunner {
         narrow(outs[i] + first, static_cast<char*>(pass_.out) + (place + first) * size_of(pass_.dtype),
                pass_.dtype, last - first);
       });
+    if (pass_.then != nullptr) activate(u, first, last);
+  }
+
+  // The channels [first, last) that a task has stored, rows of the output together where they are whole.
+  void activate(const Unit& u, std::int64_t first, std::int64_t last) const {
+    std::int64_t from = 0, to = 0;
+    const auto apply = [&] {
+      const View part{static_cast<char*>(pass_.out) + from * size_of(pass_.dtype), pass_.dtype, to - from};
+      if (to > from) kernels::unary(*pass_.then, pass_.parameter, part, part);
+    };
+    for_each_place(u, [&](std::int64_t, std::int64_t place) {
+      if (place + first != to) {
+        apply();
+        from = place + first;
+      }
+      to = place + last;
+    });
+    apply();
   }
 
   // The input rows of a unit with their border: for every plane, tap of the depth, row: [width, channels].
   void fill_slab(const Unit& u, T* to) const {
-    const std::int64_t left = std::max<std::int64_t>(0, -width_.lowest());
-    const std::int64_t first = width_.lowest() + left;  // the leftmost source coordinate that is read
-    const std::int64_t inside =
-        std::clamp<std::int64_t>(width_.source - first, 0, std::max<std::int64_t>(slab_width_ - left, 0));
-    const std::int64_t rows = height_.span(u.rows);
-    for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane) {
-      const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
-      for (std::int64_t t = 0; t < depth_.taps; ++t) {
-        const std::int64_t d = o * depth_.step + depth_.tap_first + t * depth_.tap_step;
-        T* row = to + (plane - u.plane) * plane_pitch_ + t * tap_pitch_;
-        for (std::int64_t i = 0; i < rows; ++i, row += row_pitch_) {
-          const std::int64_t h = u.row * height_.step + height_.lowest() + i;
-          if (d < 0 || d >= depth_.source || h < 0 || h >= height_.source || inside == 0) {
-            std::fill(row, row + row_pitch_, T(0));
-            continue;
-          }
-          std::fill(row, row + left * source_channels_, T(0));
-          widen(
-              pass_.source.at((((sample * depth_.source + d) * height_.source + h) * width_.source + first) *
-                              source_channels_),
-              row + left * source_channels_, inside * source_channels_);
-          std::fill(row + (left + inside) * source_channels_, row + row_pitch_, T(0));
-        }
-      }
-    }
+    const Bordered<T> source = bordered<T>(pass_, source_channels_);
+    for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane)
+      for (std::int64_t t = 0; t < depth_.taps; ++t)
+        source.widen_plane(plane / depth_.outputs,
+                           plane % depth_.outputs * depth_.step + depth_.tap_first + t * depth_.tap_step,
+                           u.row * height_.step + height_.lowest(), height_.span(u.rows), width_.lowest(),
+                           slab_width_, to + (plane - u.plane) * plane_pitch_ + t * tap_pitch_);
   }
 
   // fn(i, plane, p, q_begin, q_end) for the positions of a unit, class after class; i counts positions.

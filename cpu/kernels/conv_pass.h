@@ -4,7 +4,7 @@
 // A pass computes a box of positions of its output. Position i of an axis reads, at tap j, the source
 // coordinate i * step + tap_first + j * tap_step, and is stored at place_first + i * place_step. Each element
 // is the blocked chain over (taps, terms of a tap) of source times filter; coordinates outside the source
-// read as +0 and take part.
+// read what its border holds, zeros unless said otherwise, and take part.
 //
 //   matrix      rows                      terms                         columns
 //   A           positions                 (taps, channels of a group)
@@ -12,12 +12,13 @@
 //
 // A is never built: a row is a pointer to where the position's first tap lies, and the terms of a block are
 // runs of offsets that all positions share. Where taps fall outside the source, or the source is f16 or bf16,
-// the part that a task needs is first copied to a slab with its border of zeros.
+// the part that a task needs is first copied to a slab with its border (conv_border.h).
 #pragma once
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
+#include "core/op_codes.h"
 #include "cpu/kernels/gemm_pack.h"
 
 namespace isobit::cpu::gemm {
@@ -26,6 +27,7 @@ struct PassAxis {
   std::int64_t outputs = 1, step = 1;
   std::int64_t taps = 1, tap_first = 0, tap_step = 1;
   std::int64_t source = 1;                                     ///< extent of the source
+  PadMode mode = PadMode::constant;                            ///< of what lies outside the source
   std::int64_t place = 1, place_first = 0, place_step = 1;     ///< extent of the output and positions in it
   std::int64_t filter = 1, filter_first = 0, filter_step = 1;  ///< extent of the filter, tap j's index in it
 
@@ -56,6 +58,16 @@ struct Pass {
   DType dtype = DType::f32;  ///< of out; the others have it too, or T
   Source bias;               ///< [groups * columns] or null
   bool relu = false;
+  const UnaryOp* then = nullptr;  ///< applied to what a task has stored; not by run_small_pass
+  double parameter = 0;           ///< of `then`
+  double border = 0;              ///< what lies outside the source where the mode is constant
+
+  /// Whether what lies outside the source is zeros, whose products change no sum but -0.
+  bool zero_border() const {
+    bool zeros = border == 0;
+    for (const PassAxis& a : axis) zeros = zeros && a.mode == PadMode::constant;
+    return zeros;
+  }
 };
 
 /// T is the type computed in.

@@ -12,6 +12,7 @@
 #include <array>
 
 #include "core/numerics/order.h"
+#include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/conv_runs.h"
 #include "cpu/kernels/gemm_panels.h"
@@ -42,25 +43,11 @@ struct Box {
 
 template <class T>
 void fill_box(const Pass& pass, const Box& box, T* to) {
-  std::array<std::int64_t, 3> begin{}, end{};  // of what lies in the source
-  for (std::size_t i = 0; i < 3; ++i) {
-    begin[i] = std::max<std::int64_t>(0, box.origin[i]);
-    end[i] = std::min(pass.axis[i].source, box.origin[i] + box.extent[i]);
-  }
-  T* const box_end = to + pass.n * box.sample;
-  const std::int64_t count = (end[2] - begin[2]) * box.column;
-  for (std::int64_t n = 0; n < pass.n && count > 0; ++n)
-    for (std::int64_t d = begin[0]; d < end[0]; ++d) {
-      const std::int64_t rows = (n * pass.axis[0].source + d) * pass.axis[1].source;
-      T* row = box_end - (pass.n - n) * box.sample + (d - box.origin[0]) * box.plane +
-               (begin[1] - box.origin[1]) * box.row + (begin[2] - box.origin[2]) * box.column;
-      for (std::int64_t h = begin[1]; h < end[1]; ++h, row += box.row) {
-        std::fill(to, row, T(0));
-        widen(pass.source.at(((rows + h) * pass.axis[2].source + begin[2]) * box.column), row, count);
-        to = row + count;
-      }
-    }
-  std::fill(to, box_end, T(0));
+  const Bordered<T> source = bordered<T>(pass, box.column);
+  for (std::int64_t n = 0; n < pass.n; ++n)
+    for (std::int64_t i = 0; i < box.extent[0]; ++i, to += box.plane)
+      source.widen_plane(n, box.origin[0] + i, box.origin[1], box.extent[1], box.origin[2], box.extent[2],
+                         to);
 }
 
 // B as [groups][terms][width].

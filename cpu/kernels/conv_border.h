@@ -1,0 +1,82 @@
+// Copies of a convolution's source with what lies outside of it: zeros or a value, or the elements that the
+// padding mode maps there (core/numerics/pad_index.h).
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "core/numerics/casts.h"
+#include "core/numerics/half.h"
+#include "core/numerics/pad_index.h"
+#include "core/typed.h"
+#include "cpu/kernels/conv_pass.h"
+#include "cpu/kernels/gemm_pack.h"
+
+namespace isobit::cpu::gemm {
+
+/// One axis of a source, as far as a copy needs it.
+struct BorderAxis {
+  std::int64_t extent = 1;
+  PadMode mode = PadMode::constant;
+
+  /// The element that a coordinate reads, -1: the value.
+  std::int64_t at(std::int64_t coordinate) const { return numerics::pad_source(mode, coordinate, extent); }
+};
+
+/// The value of a border as the elements of a tensor hold it.
+inline double stored(double value, DType dtype) {
+  double rounded = value;
+  with_dtype(dtype,
+             [&](auto type) { rounded = numerics::cast<double>(numerics::cast<decltype(type)>(value)); });
+  return rounded;
+}
+
+/// to[count][channels] = coordinates first, first + 1, ... of `row`, a row of `axis`.
+template <class T>
+void widen_row(Source row, const BorderAxis& axis, std::int64_t channels, T value, std::int64_t first,
+               std::int64_t count, T* to) {
+  const std::int64_t begin = std::clamp<std::int64_t>(-first, 0, count);
+  const std::int64_t end = std::clamp<std::int64_t>(axis.extent - first, begin, count);
+  const auto border = [&](std::int64_t i, std::int64_t stop) {
+    if (axis.mode == PadMode::constant) {
+      std::fill(to + i * channels, to + stop * channels, value);
+      return;
+    }
+    for (; i < stop; ++i) widen(row.at(axis.at(first + i) * channels), to + i * channels, channels);
+  };
+  border(0, begin);
+  if (end > begin) widen(row.at((first + begin) * channels), to + begin * channels, (end - begin) * channels);
+  border(end, count);
+}
+
+/// What is copied: a source [n, d, h, w, channels] with its border.
+template <class T>
+struct Bordered {
+  Source source;
+  BorderAxis depth, height, width;
+  std::int64_t channels = 0;
+  T value = 0;
+
+  /// to[rows][columns][channels] = coordinates (d, h ..., w ...) of a sample.
+  void widen_plane(std::int64_t sample, std::int64_t d, std::int64_t h, std::int64_t rows, std::int64_t w,
+                   std::int64_t columns, T* to) const {
+    const std::int64_t pitch = columns * channels, plane = depth.at(d);
+    for (std::int64_t i = 0; i < rows; ++i, to += pitch) {
+      const std::int64_t row = plane < 0 ? -1 : height.at(h + i);
+      if (row < 0) {
+        std::fill(to, to + pitch, value);
+      } else {
+        const std::int64_t from = ((sample * depth.extent + plane) * height.extent + row) * width.extent;
+        widen_row(source.at(from * channels), width, channels, value, w, columns, to);
+      }
+    }
+  }
+};
+
+/// The source of a pass.
+template <class T>
+Bordered<T> bordered(const Pass& pass, std::int64_t channels) {
+  const auto axis = [&](std::size_t i) { return BorderAxis{pass.axis[i].source, pass.axis[i].mode}; };
+  return {pass.source, axis(0), axis(1), axis(2), channels, static_cast<T>(pass.border)};
+}
+
+}  // namespace isobit::cpu::gemm
