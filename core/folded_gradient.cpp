@@ -30,18 +30,18 @@ struct Zone {
 
 class FoldedGradient {
  public:
-  FoldedGradient(const ConvGeometry& g, DType dtype) : g_(g), size_(size_of(dtype)) {
+  FoldedGradient(const ConvGeometry& g, DType dtype, std::int64_t limit) : g_(g), size_(size_of(dtype)) {
     // Axes that have neither rows nor padding of their own cannot be cut.
     while (outer_ < 2 && padded(g.axis[outer_]) == 1 && g.axis[outer_].in == 1) ++outer_;
     row_bytes_ = g.c * size_;
     for (std::size_t i = outer_ + 1; i < 3; ++i) row_bytes_ *= padded(g.axis[i]);
     const AxisGeometry& a = g.axis[outer_];
     sample_bytes_ = row_bytes_ * padded(a);
-    samples_ = std::clamp<std::int64_t>(kFoldedWorkspace / std::max<std::int64_t>(sample_bytes_, 1), 1,
+    samples_ = std::clamp<std::int64_t>(limit / std::max<std::int64_t>(sample_bytes_, 1), 1,
                                         std::max<std::int64_t>(g.n, 1));
     edge_ = a.folds() ? std::max(a.pad_before, a.pad_after) + 1 : 0;
-    cuts_ = sample_bytes_ > kFoldedWorkspace && a.pad_before >= 0 && a.pad_after >= 0 && 2 * edge_ <= a.in;
-    chunk_ = std::max<std::int64_t>(1, kFoldedWorkspace / std::max<std::int64_t>(row_bytes_, 1));
+    cuts_ = sample_bytes_ > limit && a.pad_before >= 0 && a.pad_after >= 0 && 2 * edge_ <= a.in;
+    chunk_ = std::max<std::int64_t>(1, limit / std::max<std::int64_t>(row_bytes_, 1));
   }
 
   std::int64_t workspace() const {
@@ -143,13 +143,13 @@ class FoldedGradient {
 
 }  // namespace
 
-std::int64_t folded_workspace(const ConvGeometry& g, DType dtype) {
-  return FoldedGradient(g, dtype).workspace();
+std::int64_t folded_workspace(const ConvGeometry& g, DType dtype, std::int64_t limit) {
+  return FoldedGradient(g, dtype, limit).workspace();
 }
 
 void folded_backward_input(const FoldedGradientKernels& kernels, const ConvGeometry& g, ConstView dy,
-                           ConstView w, void* workspace, View dx) {
-  FoldedGradient(g, dx.dtype).run(kernels, dy, w, workspace, dx);
+                           ConstView w, void* workspace, View dx, std::int64_t limit) {
+  FoldedGradient(g, dx.dtype, limit).run(kernels, dy, w, workspace, dx);
 }
 
 }  // namespace isobit

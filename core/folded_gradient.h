@@ -19,10 +19,10 @@ struct FoldedGradientKernels {
 inline constexpr std::int64_t kFoldedWorkspace = std::int64_t{16} << 20;
 
 /// How many bytes of workspace folded_backward_input wants; g.folds().
-std::int64_t folded_workspace(const ConvGeometry& g, DType dtype);
+std::int64_t folded_workspace(const ConvGeometry& g, DType dtype, std::int64_t limit = kFoldedWorkspace);
 
 /// dx of a problem with g.folds(), by core/backend.h's contract of conv_backward_input.
 void folded_backward_input(const FoldedGradientKernels& kernels, const ConvGeometry& g, ConstView dy,
-                           ConstView w, void* workspace, View dx);
+                           ConstView w, void* workspace, View dx, std::int64_t limit = kFoldedWorkspace);
 
 }  // namespace isobit

@@ -26,7 +26,10 @@ void add_convolution(Suite& suite, const ConvShape& shape, DType dtype, Values v
     fail(shape.place, "{:.0f} multiply-adds, expected at most {:.0f}", multiply_adds(g), kMostMultiplyAdds);
   const std::string text = text_of(shape, values);
   if (Case* c = suite.open("conv_forward", dtype, text, full_only)) {
-    const bool bias = c->hash() % 3 != 0, relu = c->hash() / 3 % 2 != 0;
+    // Half of them without an activation or with relu, which the tiles apply; the others share what is left.
+    const auto draw = c->hash() / 3 % 12;
+    const bool bias = c->hash() % 3 != 0;
+    const auto activation = static_cast<Activation>(draw < 6 ? draw % 2 : draw - 5);
     c->in(dtype, g.x_size(), values)
         .in(dtype, g.w_size(), values)
         .in(dtype, g.k, values)
@@ -34,7 +37,8 @@ void add_convolution(Suite& suite, const ConvShape& shape, DType dtype, Values v
     c->run([&](Backend& b, const Operands& o) {
       Epilogue epilogue;
       if (bias) epilogue.bias = o.in[2];
-      if (relu) epilogue.activation = Activation::relu;
+      epilogue.activation = activation;
+      epilogue.slope = 0.125;
       b.conv_forward(g, o.in[0], o.in[1], epilogue, o.out[0]);
     });
   }

@@ -6,6 +6,7 @@
 #include <isobit/device.h>
 #include <isobit/dtype.h>
 #include <isobit/error.h>
+#include <isobit/explain.h>
 #include <isobit/gpu.h>
 #include <isobit/half.h>
 #include <isobit/io.h>
