@@ -18,7 +18,7 @@ namespace isobit::cli {
 namespace {
 
 struct BenchArguments {
-  std::string device = "cpu", dtype = "f32", padding = "same", model = "lenet";
+  std::string device = "cpu", dtype = "f32", padding = "same", mode = "constant", model = "lenet";
   std::int64_t batch = 32, channels = 64, size = 28, filters = 64, kernel = 3, stride = 1, groups = 1,
                steps = 10;
   int repeat = 10;
@@ -50,6 +50,12 @@ DType dtype_named(const std::string& name) {
   fail("bench", "there is no dtype \"{}\" for convolutions; f32, f64, f16 or bf16", name);
 }
 
+PadMode mode_named(const std::string& name) {
+  for (int i = 0; i < kPadModes; ++i)
+    if (name == name_of(static_cast<PadMode>(i))) return static_cast<PadMode>(i);
+  fail("bench", "there is no padding mode \"{}\"; constant, reflect, symmetric, replicate or circular", name);
+}
+
 Tensor numbers(const Shape& shape, DType dtype, const char* stream) {
   return random_normal(shape, random_key(Seed{7}, stream)).to(dtype);
 }
@@ -68,8 +74,10 @@ int bench_conv(const BenchArguments& a) {
     fail("bench", "{} channels do not divide into {} groups", a.channels, a.groups);
   if (a.padding != "same" && a.padding != "valid")
     fail("bench", "padding \"{}\", expected same or valid", a.padding);
-  const ConvOptions options{
-      .stride = a.stride, .padding = a.padding == "same" ? Same : Valid, .groups = a.groups};
+  const ConvOptions options{.stride = a.stride,
+                            .padding = a.padding == "same" ? Same : Valid,
+                            .groups = a.groups,
+                            .mode = mode_named(a.mode)};
   const Tensor x = numbers({a.batch, a.size, a.size, a.channels}, dtype, "x");
   const Tensor w = numbers({a.kernel, a.kernel, a.channels / a.groups, a.filters}, dtype, "w");
   const Tensor y = conv(x, w, {}, options);
@@ -98,8 +106,8 @@ int bench_conv(const BenchArguments& a) {
                        {"equal", equal}});
   };
   if (!a.json)
-    fmt::print("conv x{} w{} {} on {}, stride {}, padding {}, groups {}\n", x.shape(), w.shape(), dtype,
-               device, a.stride, a.padding, a.groups);
+    fmt::print("conv x{} w{} {} on {}, stride {}, padding {} {}, groups {}\n", x.shape(), w.shape(), dtype,
+               device, a.stride, a.padding, a.mode, a.groups);
   direction(
       "forward", [&] { return y; }, [&] { return conv(there_x, there_w, {}, options); });
   direction(
@@ -189,6 +197,9 @@ void add_bench(CLI::App& app, Run& chosen) {
       ->capture_default_str();
   conv->add_option("--stride", a->stride, "Of both axes")->check(counts)->capture_default_str();
   conv->add_option("--padding", a->padding, "same or valid")->capture_default_str();
+  conv->add_option("--mode", a->mode,
+                   "What the padding holds: constant, reflect, symmetric, replicate, circular")
+      ->capture_default_str();
   conv->add_option("--groups", a->groups, "Groups of channels")->check(counts)->capture_default_str();
   conv->add_option("--repeat", a->repeat, "Timed runs")->check(CLI::Range(1, 100000))->capture_default_str();
   conv->footer(

@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
       "  isobit predict lenet.safetensors shoe.png classify a picture with it\n"
       "  isobit devices                            what can compute here\n"
       "  isobit verify                             do all devices give the same bits\n"
+      "  isobit explain conv ic1ih5oc1kh3ph1 --at 0,0,0,0   every tap of one output of a convolution\n"
       "\n"
       "Each subcommand explains itself: isobit train --help"};
   app.name("isobit");
@@ -25,6 +26,7 @@ int main(int argc, char** argv) {
   isobit::cli::add_devices(app, run);
   isobit::cli::add_bench(app, run);
   isobit::cli::add_verify(app, run);
+  isobit::cli::add_explain(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -10,6 +10,7 @@
 #include "core/numerics/order.h"
 #include "core/numerics/pad_index.h"
 #include "core/ops/internal.h"
+#include "core/verify/shapes.h"
 
 namespace isobit {
 namespace {
@@ -156,6 +157,34 @@ std::vector<ConvUse> uses(const Shape& x, const Shape& w, const std::vector<std:
     return a.padded != b.padded ? a.padded < b.padded : a.tap < b.tap;
   });
   return found;
+}
+
+ConvProblem parse_conv_problem(const std::string& line) {
+  const ConvGeometry g = verify::parse_conv_shape(line).geometry;
+  const auto first = static_cast<std::size_t>(3 - shown_axes(g));
+  std::vector<std::int64_t> x{g.n}, w;
+  ConvProblem problem;
+  std::vector<std::pair<std::int64_t, std::int64_t>> sides;
+  ConvOptions& o = problem.options;
+  for (std::size_t i = first; i < 3; ++i) {
+    const AxisGeometry& a = g.axis[i];
+    x.push_back(a.in);
+    w.push_back(a.filter);
+    sides.emplace_back(a.pad_before, a.pad_after);
+    o.stride.value[i - first] = a.stride;
+    o.dilation.value[i - first] = a.dilation;
+    o.mode.value[i - first] = a.mode;
+  }
+  o.stride.count = o.dilation.count = o.mode.count = shown_axes(g);
+  o.padding = Padding(std::move(sides));
+  o.groups = g.groups;
+  o.pad_value = g.pad_value;
+  x.push_back(g.c);
+  w.push_back(g.c_per_group());
+  w.push_back(g.k);
+  problem.x = Shape(std::span<const std::int64_t>(x));
+  problem.w = Shape(std::span<const std::int64_t>(w));
+  return problem;
 }
 
 std::string to_text(const ConvTrace& trace) {

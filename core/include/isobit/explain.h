@@ -47,6 +47,14 @@ struct ConvUse {
 std::vector<ConvUse> uses(const Shape& x, const Shape& w, const std::vector<std::int64_t>& position,
                           const ConvOptions& options = {});
 
+/// A convolution in the compact grammar of the shape files (docs/verify.md), as conv takes it. x and w have
+/// two spatial axes, three where the line has a depth. Throws Error that says what is wrong with the line.
+struct ConvProblem {
+  Shape x, w;
+  ConvOptions options;
+};
+ConvProblem parse_conv_problem(const std::string& line);
+
 /// A table, one tap a line.
 std::string to_text(const ConvTrace& trace);
 /// A table, one use a line.
