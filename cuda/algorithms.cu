@@ -40,7 +40,8 @@ void fill_algorithms(AlgorithmLists& lists) {
        {"tiled_128x32", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_128x32},
        {"direct", nullptr, kernels::conv_forward_direct}});
   lists.conv_backward_input.set(
-      {{"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
+      {{"folded", kernels::refuse_conv_backward_input_folded, kernels::conv_backward_input_folded},
+       {"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
        {"implicit_gemm", kernels::refuse_conv_backward_input_implicit_gemm,
         kernels::conv_backward_input_implicit_gemm},
        {"tiled_128x128", kernels::refuse_conv_backward_input_tiled_128x128,

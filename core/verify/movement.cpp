@@ -101,11 +101,43 @@ void add_strided_copies(Suite& suite) {
   }
 }
 
+struct PadAxis {
+  std::int64_t in, before, after;
+  PadMode mode = PadMode::constant;
+};
+
+void add_padding(Suite& suite, const std::vector<PadAxis>& axes, bool full_only = false) {
+  PadGeometry g;
+  g.rank = static_cast<int>(axes.size());
+  std::int64_t in = 1, out = 1;
+  std::string text;
+  for (int i = 0; i < g.rank; ++i) {
+    const PadAxis& a = axes[static_cast<std::size_t>(i)];
+    g.in[i] = a.in, g.before[i] = a.before, g.out[i] = a.before + a.in + a.after;
+    g.mode[i] = a.mode;
+    in *= g.in[i], out *= g.out[i];
+    text += fmt::format("{}{}{:+}{:+}", i > 0 ? "," : "", a.in, a.before, a.after);
+    if (a.mode != PadMode::constant) text += std::string("@") + name_of(a.mode);
+  }
+  g.value = 0.7;
+  for (const DType dtype : kAllTypes) {
+    const bool large = full_only || (in > 100000 && dtype != DType::f32);
+    if (Case* c = suite.open("pad", dtype, text, large))
+      c->in(dtype, in).out(dtype, out).run([&](Backend& b, const Operands& o) {
+        b.pad(g, o.in[0], o.out[0]);
+      });
+    if (g.folds() && !is_floating(dtype)) continue;
+    if (Case* c = suite.open("pad_backward", dtype, text, large))
+      c->in(dtype, out, g.folds() && dtype == DType::f64 ? Values::hard : Values::plain)
+          .out(dtype, in)
+          .run([&](Backend& b, const Operands& o) { b.pad_backward(g, o.in[0], o.out[0]); });
+  }
+}
+
 void add_paddings(Suite& suite) {
-  struct Axis {
-    std::int64_t in, before, after;
-  };
-  const std::vector<Axis> problems[] = {
+  constexpr PadMode kReflect = PadMode::reflect, kSymmetric = PadMode::symmetric,
+                    kReplicate = PadMode::replicate, kCircular = PadMode::circular;
+  const std::vector<PadAxis> constant[] = {
       {{7, 2, 3}},
       {{7, -2, 3}},
       {{7, -2, -5}},
@@ -117,30 +149,46 @@ void add_paddings(Suite& suite) {
       {{5, 7, -8}},  // what remains lies outside the input
       {{2, 0, 0}, {3, 0, 1}, {5, 1, 1}, {4, 1, 0}, {7, 0, 0}},
   };
-  for (const auto& axes : problems) {
-    PadGeometry g;
-    g.rank = static_cast<int>(axes.size());
-    std::int64_t in = 1, out = 1;
-    std::string text;
-    for (int i = 0; i < g.rank; ++i) {
-      const Axis& a = axes[static_cast<std::size_t>(i)];
-      g.in[i] = a.in, g.before[i] = a.before, g.out[i] = a.before + a.in + a.after;
-      in *= g.in[i], out *= g.out[i];
-      text += fmt::format("{}{}{:+}{:+}", i > 0 ? "," : "", a.in, a.before, a.after);
-    }
-    g.value = 0.7;
-    for (const DType dtype : kAllTypes) {
-      const bool large = in > 100000 && dtype != DType::f32;
-      if (Case* c = suite.open("pad", dtype, text, large))
-        c->in(dtype, in).out(dtype, out).run([&](Backend& b, const Operands& o) {
-          b.pad(g, o.in[0], o.out[0]);
-        });
-      if (Case* c = suite.open("pad_backward", dtype, text, large))
-        c->in(dtype, out).out(dtype, in).run([&](Backend& b, const Operands& o) {
-          b.pad_backward(g, o.in[0], o.out[0]);
-        });
-    }
+  for (const auto& axes : constant) add_padding(suite, axes);
+  for (const PadMode m : {kReflect, kSymmetric, kReplicate, kCircular}) {
+    const std::vector<PadAxis> folding[] = {
+        {{7, 2, 3, m}},
+        {{5, 23, 17, m}},  // bounces several times
+        {{4, 4, 3, m}},    // as wide as the axis
+        {{3, 5, 6, m}},    // two periods of reflect, to the end
+        {{1, 3, 2, m}},    // a single element
+        {{2, 7, 8, m}},
+        {{9, -2, 4, m}},  // crops on one side
+        {{9, 5, -3, m}},
+        {{6, 9, -7, m}},   // what remains lies mostly outside
+        {{4, 9, -10, m}},  // all of it
+        {{8, -3, -2, m}},  // crops and nothing else
+        {{0, 0, 0, m}, {3, 1, 1}},
+        {{3, 1, 2, m}, {0, 0, 0}},
+        {{6, 1, 2, m}, {5, 0, 0}},             // a block of each element
+        {{3, 0, 0}, {5, 2, 1, m}, {8, 0, 0}},  // blocks that are whole packs
+        {{5, 3, 2, m}, {4, 2, 6, m}},
+        {{4, 1, 1, m}, {16, 0, 0}, {3, 2, 2, m}},
+        {{2, 0, 0}, {7, 3, 3, m}, {6, 1, 4, m}, {16, 0, 0}},
+        {{2, 0, 0}, {3, 4, 1, m}, {4, -1, 2, m}, {2, 3, 3, m}, {33, 0, 0}},
+        {{2, 1, 0, m}, {3, 0, 2, m}, {2, 2, 2, m}, {4, 1, 1, m}, {3, 5, 1, m}},
+        {{2, 0, 0}, {3, 1, 1}, {5, 2, 2, m}, {8, 4, 0}},  // beside constants
+    };
+    for (const auto& axes : folding) add_padding(suite, axes);
+    // Long rows, one axis and two, blocks longer than a vector.
+    add_padding(suite, {{1033, 300, 257, m}});
+    add_padding(suite, {{33, 5, 5, m}, {40, 7, 7, m}, {67, 0, 0}}, true);
+    add_padding(suite, {{30, 0, 0}, {57, 1, 1, m}, {56, 1, 1, m}, {16, 0, 0}}, m != kReflect);
   }
+  const std::vector<PadAxis> mixtures[] = {
+      {{5, 2, 3, kReplicate}, {6, 4, 2, kCircular}},
+      {{2, 0, 0}, {4, 3, 5, kReflect}, {5, 2, 1}, {3, 0, 0}},
+      {{2, 1, 1}, {4, 3, 5, kReflect}, {5, -2, 1, kSymmetric}, {8, 0, 0}},
+      {{3, 4, 2, kSymmetric}, {1, 2, 2, kReflect}, {4, 5, 9, kReplicate}, {7, 0, 0}},
+      {{2, 2, 1, kCircular}, {3, 2, 2, kReflect}, {2, 1, 3}, {4, 1, 1, kSymmetric}, {3, 2, 2, kReplicate}},
+      {{3, 0, 1, kReflect}, {4, -1, -1, kCircular}, {5, -1, 3}},
+  };
+  for (const auto& axes : mixtures) add_padding(suite, axes);
 }
 
 void add_row_moves(Suite& suite) {

@@ -142,8 +142,7 @@ void copy_outside(PadMode mode, std::int64_t begin, std::int64_t end, std::int64
     if (count * block == 1) {
       to[u] = from[source];
     } else {
-      std::memcpy(to + u * block, from + source * block,
-                  static_cast<std::size_t>(count * block) * sizeof(U));
+      std::memcpy(to + u * block, from + source * block, static_cast<std::size_t>(count * block) * sizeof(U));
     }
     u += count;
   }

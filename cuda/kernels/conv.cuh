@@ -2,6 +2,7 @@
 // one thread walks them, a convolution's numbers as kernels take them, the taps of a stride phase, what
 // follows the sum.
 #pragma once
+#include "core/numerics/pad_index.h"
 #include "cuda/kernels/element.cuh"
 
 namespace isobit::gpu::kernels {
@@ -123,13 +124,18 @@ __device__ inline PhaseTaps phase_taps(const AxisGeometry& a, std::int64_t padde
   return taps;
 }
 
+/// The element of the axis that output `out` reads through tap `tap`, -1: the border's value.
+__device__ inline std::int64_t source_of(const AxisGeometry& a, std::int64_t out, std::int64_t tap) {
+  return numerics::pad_source(a.mode, input_of(a, out, tap), a.in);
+}
+
 /// An element that negative padding cuts off is read by nobody.
 __device__ inline bool cropped(const AxisGeometry& a, std::int64_t in) {
   const std::int64_t padded = in + a.pad_before;
   return padded < 0 || padded >= a.in + a.pad_before + a.pad_after;
 }
 
-/// What follows a convolution's sum.
+/// What follows a convolution's sum in registers.
 struct Finish {
   const void* bias = nullptr;  // of the type of x, or null
   bool relu = false;
@@ -142,6 +148,8 @@ inline Finish make_finish(const Epilogue& e, DType dtype) {
                                     std::string(name_of(dtype)) + " as x is");
   return {e.bias.data, e.activation == Activation::relu};
 }
+/// What follows in memory: the activations that Finish does not hold, in place.
+void activate(const Epilogue& e, View y);
 
 /// sum, the bias of filter k added, the activation applied; the bias is of storage type S.
 template <class S>

@@ -5,6 +5,7 @@
 //   tiled_MxN              that tile
 //   depthwise              groups of one channel
 //   direct                 everything
+//   folded                 gradients to x where axes fold
 #pragma once
 #include "core/backend.h"
 
@@ -37,6 +38,14 @@ void conv_forward_tiled_128x32(const ConvGeometry& g, ConstView x, ConstView w, 
                                View y);
 void conv_forward_direct(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
 
+/// Why a gradient to x is left to the algorithm "folded" where g.folds().
+inline constexpr const char* kFolds = "an axis folds";
+/// That gradient, by `backward_input`, which sees problems that do not fold.
+void fold_gradient(void (*backward_input)(const ConvGeometry& g, ConstView dy, ConstView w, View dx),
+                   const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+
+const char* refuse_conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 const char* refuse_conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w,

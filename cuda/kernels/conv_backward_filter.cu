@@ -22,8 +22,7 @@ Gemm backward_filter_product(const ConvGeometry& g, ConstView x, ConstView dy, V
   std::int64_t stride = g.c;
   for (int i = 2; i >= 0; --i) {
     const AxisGeometry& a = g.axis[i];
-    p.bounds[i] = static_cast<std::int32_t>(a.in);
-    p.bounded = p.bounded || a.pad_before > 0 || a.pad_after > 0;
+    set_border(p, i, a, stride);
     rows.extent[i] = static_cast<std::int32_t>(a.filter);
     rows.step[i] = static_cast<std::int32_t>(a.dilation);
     rows.stride[i + 1] = a.dilation * stride;
@@ -47,6 +46,7 @@ Gemm backward_filter_product(const ConvGeometry& g, ConstView x, ConstView dy, V
   p.a_reach = aligned_in_fours(x, {g.c, cg}) ? Reach::row_vector : Reach::row;
   p.b_reach = aligned_in_fours(dy, {g.k, kg}) ? Reach::row_vector : Reach::row;
   p.out_vector = aligned_in_fours(dw, {g.k, kg});
+  p.border.value = element_bits(x.dtype, g.pad_value);
   return p;
 }
 

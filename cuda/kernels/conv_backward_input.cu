@@ -2,8 +2,12 @@
 // columns c and terms (the phase's taps t, r, s, then k), whose a is dy, gathered (gemm.cuh), and whose b is
 // the filter, read with k running. All phases, and all groups, are one launch; what negative padding cuts off
 // is filled with +0 beforehand.
+//
+// Where an axis folds (PadMode), boxes of the gradient of the padded x are computed like this, or by the
+// other algorithms, into a workspace and added up by pad_backward (core/folded_gradient.h).
 #include <algorithm>
 
+#include "core/folded_gradient.h"
 #include "cuda/kernels/conv.h"
 #include "cuda/kernels/gemm.cuh"
 #include "cuda/kernels/kernels.h"
@@ -61,16 +65,39 @@ void run(TileShape shape, const ConvGeometry& g, ConstView dy, ConstView w, View
   run_gemm("conv_backward_input", dy.dtype, shape, backward_input_product(g, dy, w, dx));
 }
 
+// What the device prefers where nothing folds.
+void run_best(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  if (refuse_conv_backward_input_depthwise(g, dy, w, dx) == nullptr)
+    return conv_backward_input_depthwise(g, dy, w, dx);
+  if (refuse_conv_backward_input_implicit_gemm(g, dy, w, dx) == nullptr)
+    return conv_backward_input_implicit_gemm(g, dy, w, dx);
+  conv_backward_input_direct(g, dy, w, dx);
+}
+
 }  // namespace
 
+void fold_gradient(void (*backward_input)(const ConvGeometry& g, ConstView dy, ConstView w, View dx),
+                   const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  const Scratch workspace(folded_workspace(g, dx.dtype));
+  folded_backward_input({backward_input, pad_backward}, g, dy, w, workspace.as<void>(), dx);
+}
+
+const char* refuse_conv_backward_input_folded(const ConvGeometry& g, ConstView, ConstView, View) {
+  return g.folds() ? nullptr : "no axis folds";
+}
+void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  fold_gradient(run_best, g, dy, w, dx);
+}
+
 const char* refuse_conv_backward_input_tiled(const ConvGeometry& g, ConstView, ConstView, View) {
-  return refuse_gemm(g);
+  return g.folds() ? kFolds : refuse_gemm(g);
 }
 const char* refuse_conv_backward_input_tiled_128x128(const ConvGeometry& g, ConstView dy, ConstView, View) {
   if (dy.dtype == DType::f64) return "f64 takes smaller tiles";
-  return refuse_gemm(g);
+  return g.folds() ? kFolds : refuse_gemm(g);
 }
 const char* refuse_conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView, ConstView, View) {
+  if (g.folds()) return kFolds;
   if (g.groups > 1 && g.c_per_group() < 8) return "groups of fewer than 8 channels leave tiles empty";
   return refuse_gemm(g);
 }

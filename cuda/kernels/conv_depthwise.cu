@@ -47,7 +47,8 @@ struct Chains {
 };
 
 template <class S>
-__global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const S* w, Finish finish, S* y) {
+__global__ void __launch_bounds__(kThreads, 2)
+    forward(Conv g, S outside, const S* x, const S* w, Finish finish, S* y) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t runs = pieces(aw.out, kRun), count = g.n * ad.out * ah.out * runs * g.k;
@@ -58,8 +59,8 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const
     Chains<V> chains;
     for (std::int64_t t = 0; t < ad.filter; ++t)
       for (std::int64_t r = 0; r < ah.filter; ++r) {
-        const std::int64_t d = input_of(ad, o, t), h = input_of(ah, p, r);
-        const bool real = inside(d, ad.in) && inside(h, ah.in);
+        const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r);
+        const bool real = d >= 0 && h >= 0;
         const S* row = x + ((n * ad.in + d) * ah.in + h) * aw.in * g.c + c;
         const S* filter = w + (t * ah.filter + r) * aw.filter * g.k + k;
         for (std::int64_t s = 0; s < aw.filter; ++s) {
@@ -68,8 +69,8 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const
           chains.next_term();
 #pragma unroll
           for (int j = 0; j < kRun; ++j) {
-            const std::int64_t at = v + j * aw.stride;
-            const V a = real && inside(at, aw.in) ? numerics::widen(row[at * g.c]) : V{0};
+            const std::int64_t at = real ? numerics::pad_source(aw.mode, v + j * aw.stride, aw.in) : -1;
+            const V a = numerics::widen(at < 0 ? outside : row[at * g.c]);
             chains.chain[j] = numerics::fma(a, value, chains.chain[j]);
           }
         }
@@ -148,7 +149,7 @@ struct Leaves {
 
 template <class S>
 __global__ void __launch_bounds__(kThreads, 2)
-    filter_blocks(Conv g, Leaves leaves, const S* x, const S* dy, Compute<S>* sums) {
+    filter_blocks(Conv g, S outside, Leaves leaves, const S* x, const S* dy, Compute<S>* sums) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t count = leaves.leaves * leaves.blocks * g.w_size();
@@ -166,9 +167,9 @@ __global__ void __launch_bounds__(kThreads, 2)
     V chain = 0;
     const S* from = dy + first * g.k + k;
     for (int term = 0; term < terms; ++term, from += g.k) {
-      const std::int64_t d = input_of(ad, o, t), h = input_of(ah, p, r), v = input_of(aw, q, s);
-      const bool real = inside(d, ad.in) && inside(h, ah.in) && inside(v, aw.in);
-      const V a = real ? numerics::widen(x[(((n * ad.in + d) * ah.in + h) * aw.in + v) * g.c + c]) : V{0};
+      const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r), v = source_of(aw, q, s);
+      const bool real = d >= 0 && h >= 0 && v >= 0;
+      const V a = numerics::widen(real ? x[(((n * ad.in + d) * ah.in + h) * aw.in + v) * g.c + c] : outside);
       chain = numerics::fma(a, numerics::widen(*from), chain);
       if (++q == aw.out) {
         q = 0;
@@ -221,6 +222,7 @@ const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView, Cons
   return refuse(g);
 }
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView, ConstView, View) {
+  if (g.folds()) return kFolds;
   return refuse(g);
 }
 const char* refuse_conv_backward_filter_depthwise(const ConvGeometry& g, ConstView, ConstView, View) {
@@ -232,8 +234,9 @@ void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, con
   with_floating("conv_forward", x.dtype, [&](auto type) {
     using S = decltype(type);
     launch(forward<S>, grid_stride_blocks(blocks_for(y.numel, kRun), kThreads), kThreads, 0, make_conv(g),
-           x.as<S>(), w.as<S>(), make_finish(epilogue, x.dtype), y.as<S>());
+           numerics::cast<S>(g.pad_value), x.as<S>(), w.as<S>(), make_finish(epilogue, x.dtype), y.as<S>());
   });
+  activate(epilogue, y);
 }
 
 void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
@@ -257,8 +260,8 @@ void conv_backward_filter_depthwise(const ConvGeometry& g, ConstView x, ConstVie
     using V = Compute<S>;
     const std::int64_t sums = leaves.leaves * leaves.blocks * dw.numel;
     const Scratch scratch(sums * static_cast<std::int64_t>(sizeof(V)));
-    launch(filter_blocks<S>, grid_stride_blocks(sums, kThreads), kThreads, 0, make_conv(g), leaves, x.as<S>(),
-           dy.as<S>(), scratch.as<V>());
+    launch(filter_blocks<S>, grid_stride_blocks(sums, kThreads), kThreads, 0, make_conv(g),
+           numerics::cast<S>(g.pad_value), leaves, x.as<S>(), dy.as<S>(), scratch.as<V>());
     if (leaves.blocks > 1)
       launch(filter_leaves<V>, grid_stride_blocks(leaves.leaves * dw.numel, kThreads), kThreads, 0, leaves,
              dw.numel, scratch.as<V>());

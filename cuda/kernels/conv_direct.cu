@@ -41,7 +41,8 @@ __global__ void __launch_bounds__(kThreads, 2) product(MatmulGeometry g, const S
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const S* w, Finish finish, S* y) {
+__global__ void __launch_bounds__(kThreads, 2)
+    forward(Conv g, S outside, const S* x, const S* w, Finish finish, S* y) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t count = g.y_size();
@@ -59,15 +60,15 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Conv g, const S* x, const
     for (std::int64_t t = 0; t < ad.filter; ++t)
       for (std::int64_t r = 0; r < ah.filter; ++r)
         for (std::int64_t s = 0; s < aw.filter; ++s) {
-          const std::int64_t d = input_of(ad, o, t), h = input_of(ah, p, r), v = input_of(aw, q, s);
+          const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r), v = source_of(aw, q, s);
           const std::int64_t filter = place_w(g, t, r, s) + k;
-          if (inside(d, ad.in) && inside(h, ah.in) && inside(v, aw.in)) {
+          if (d >= 0 && h >= 0 && v >= 0) {
             const std::int64_t from = place_x(g, n, d, h, v) + first_channel;
             for (std::int64_t c = 0; c < g.c_per_group; ++c)
               chain.fma(numerics::widen(x[from + c]), numerics::widen(w[filter + c * g.k]));
           } else {
             for (std::int64_t c = 0; c < g.c_per_group; ++c)
-              chain.fma(V{0}, numerics::widen(w[filter + c * g.k]));
+              chain.fma(numerics::widen(outside), numerics::widen(w[filter + c * g.k]));
           }
         }
     y[i] = numerics::cast<S>(finished<S>(finish, k, chain.sum()));
@@ -116,7 +117,8 @@ __global__ void __launch_bounds__(kThreads, 2) backward_input(Conv g, const S* d
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads, 2) backward_filter(Conv g, const S* x, const S* dy, S* dw) {
+__global__ void __launch_bounds__(kThreads, 2)
+    backward_filter(Conv g, S outside, const S* x, const S* dy, S* dw) {
   using V = Compute<S>;
   const AxisGeometry &ad = g.axis[0], &ah = g.axis[1], &aw = g.axis[2];
   const std::int64_t count = g.w_size(), leaf = numerics::leaf_samples(g.positions());
@@ -136,9 +138,9 @@ __global__ void __launch_bounds__(kThreads, 2) backward_filter(Conv g, const S* 
         for (std::int64_t o = 0; o < ad.out; ++o)
           for (std::int64_t p = 0; p < ah.out; ++p)
             for (std::int64_t q = 0; q < aw.out; ++q) {
-              const std::int64_t d = input_of(ad, o, t), h = input_of(ah, p, r), v = input_of(aw, q, s);
-              const bool real = inside(d, ad.in) && inside(h, ah.in) && inside(v, aw.in);
-              chain.fma(real ? numerics::widen(x[place_x(g, n, d, h, v) + channel]) : V{0},
+              const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r), v = source_of(aw, q, s);
+              const bool real = d >= 0 && h >= 0 && v >= 0;
+              chain.fma(numerics::widen(real ? x[place_x(g, n, d, h, v) + channel] : outside),
                         numerics::widen(dy[place_y(g, n, o, p, q) + k]));
             }
       tree.add(chain.sum());
@@ -160,12 +162,14 @@ void matmul_direct(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
 void conv_forward_direct(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
   with_floating("conv_forward", x.dtype, [&](auto type) {
     using S = decltype(type);
-    launch(forward<S>, grid_stride_blocks(y.numel, kThreads), kThreads, 0, make_conv(g), x.as<S>(), w.as<S>(),
-           make_finish(epilogue, x.dtype), y.as<S>());
+    launch(forward<S>, grid_stride_blocks(y.numel, kThreads), kThreads, 0, make_conv(g),
+           numerics::cast<S>(g.pad_value), x.as<S>(), w.as<S>(), make_finish(epilogue, x.dtype), y.as<S>());
   });
+  activate(epilogue, y);
 }
 
 void conv_backward_input_direct(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  if (g.folds()) return fold_gradient(conv_backward_input_direct, g, dy, w, dx);
   with_floating("conv_backward_input", dy.dtype, [&](auto type) {
     using S = decltype(type);
     launch(backward_input<S>, grid_stride_blocks(dx.numel, kThreads), kThreads, 0, make_conv(g), dy.as<S>(),
@@ -176,8 +180,8 @@ void conv_backward_input_direct(const ConvGeometry& g, ConstView dy, ConstView w
 void conv_backward_filter_direct(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
   with_floating("conv_backward_filter", x.dtype, [&](auto type) {
     using S = decltype(type);
-    launch(backward_filter<S>, grid_stride_blocks(dw.numel, kThreads), kThreads, 0, make_conv(g), x.as<S>(),
-           dy.as<S>(), dw.as<S>());
+    launch(backward_filter<S>, grid_stride_blocks(dw.numel, kThreads), kThreads, 0, make_conv(g),
+           numerics::cast<S>(g.pad_value), x.as<S>(), dy.as<S>(), dw.as<S>());
   });
 }
 

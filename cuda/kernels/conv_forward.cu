@@ -1,7 +1,8 @@
 // y[n, o, p, q, k]: a product of rows (n, o, p, q), columns k and terms (t, r, s, c), whose a is x, gathered
-// (gemm.cuh), and whose b is the filter as it lies.
+// (gemm.cuh), and whose b is the filter as it lies. What lies outside of x is read through its padding mode.
 #include "cuda/kernels/conv.h"
 #include "cuda/kernels/gemm.cuh"
+#include "cuda/kernels/kernels.h"
 
 namespace isobit::gpu::kernels {
 namespace {
@@ -21,8 +22,7 @@ Gemm forward_product(const ConvGeometry& g, ConstView x, ConstView w, const Epil
   std::int64_t stride = g.c;
   for (int i = 2; i >= 0; --i) {
     const AxisGeometry& a = g.axis[i];
-    p.bounds[i] = static_cast<std::int32_t>(a.in);
-    p.bounded = p.bounded || a.pad_before > 0 || a.pad_after > 0;
+    set_border(p, i, a, stride);
     rows.extent[i] = static_cast<std::int32_t>(a.out);
     rows.start[i] = static_cast<std::int32_t>(-a.pad_before);
     rows.step[i] = static_cast<std::int32_t>(a.stride);
@@ -44,10 +44,34 @@ Gemm forward_product(const ConvGeometry& g, ConstView x, ConstView w, const Epil
   p.a_reach = aligned_in_fours(x, {g.c, cg}) ? Reach::term_vector : Reach::term;
   p.b_reach = aligned_in_fours(w, {g.k, kg}) ? Reach::row_vector : Reach::row;
   p.out_vector = aligned_in_fours(y, {g.k, kg});
+  p.border.value = element_bits(x.dtype, g.pad_value);
   return p;
 }
 
+void run(TileShape shape, const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
+  run_gemm("conv_forward", x.dtype, shape, forward_product(g, x, w, e, y));
+  activate(e, y);
+}
+
 }  // namespace
+
+void activate(const Epilogue& e, View y) {
+  switch (e.activation) {
+    case Activation::none:
+    case Activation::relu:
+      return;
+    case Activation::leaky_relu:
+      return unary(UnaryOp::leaky_relu, e.slope, y, y);
+    case Activation::silu:
+      return unary(UnaryOp::silu, {}, y, y);
+    case Activation::sigmoid:
+      return unary(UnaryOp::sigmoid, {}, y, y);
+    case Activation::tanh:
+      return unary(UnaryOp::tanh, {}, y, y);
+    case Activation::gelu:
+      return unary(UnaryOp::gelu, {}, y, y);
+  }
+}
 
 const char* refuse_conv_forward_tiled(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {
   return refuse_gemm(g);
@@ -63,16 +87,16 @@ const char* refuse_conv_forward_implicit_gemm(const ConvGeometry& g, ConstView, 
   return refuse_gemm(g);
 }
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
-  run_gemm("conv_forward", x.dtype, TileShape::best, forward_product(g, x, w, e, y));
+  run(TileShape::best, g, x, w, e, y);
 }
 void conv_forward_tiled_128x128(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
-  run_gemm("conv_forward", x.dtype, TileShape::m128n128, forward_product(g, x, w, e, y));
+  run(TileShape::m128n128, g, x, w, e, y);
 }
 void conv_forward_tiled_64x64(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
-  run_gemm("conv_forward", x.dtype, TileShape::m64n64, forward_product(g, x, w, e, y));
+  run(TileShape::m64n64, g, x, w, e, y);
 }
 void conv_forward_tiled_128x32(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
-  run_gemm("conv_forward", x.dtype, TileShape::m128n32, forward_product(g, x, w, e, y));
+  run(TileShape::m128n32, g, x, w, e, y);
 }
 
 }  // namespace isobit::gpu::kernels

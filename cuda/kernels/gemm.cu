@@ -1,6 +1,7 @@
 // The plan of a gathered product: which tile, and into how many shares its reduction is split; and the kernel
 // that joins what shares have stored.
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -160,13 +161,30 @@ bool aligned_in_fours(ConstView data, std::initializer_list<std::int64_t> multip
   return std::all_of(multiples.begin(), multiples.end(), [](std::int64_t m) { return m % 4 == 0; });
 }
 
+void set_border(Gemm& p, int axis, const AxisGeometry& a, std::int64_t stride) {
+  p.bounds[axis] = static_cast<std::int32_t>(a.in);
+  p.bounded = p.bounded || a.pad_before > 0 || a.pad_after > 0;
+  p.border.mapped = p.border.mapped || a.folds();
+  p.border.mode[axis] = a.mode;
+  p.border.stride[axis] = stride;
+}
+
+std::uint64_t element_bits(DType dtype, double value) {
+  std::uint64_t bits = 0;
+  with_floating("conv", dtype, [&](auto type) {
+    const auto element = numerics::cast<decltype(type)>(value);
+    std::memcpy(&bits, &element, sizeof(element));  // every supported processor is little-endian
+  });
+  return bits;
+}
+
 const char* refuse_gemm(const ConvGeometry& g) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 30;
+  constexpr std::int64_t kMost = (std::int64_t{1} << 30) - 1;  // twice an axis is a period of a border
   for (const AxisGeometry& a : g.axis)
     for (const std::int64_t extent : {a.in, a.filter * a.dilation, a.out, a.stride, a.pad_before,
                                       -a.pad_before, a.in + a.pad_before + a.pad_after})
-      if (extent > kMost) return "an axis is longer than 2^30";
-  if (g.c_per_group() > kMost || g.k_per_group() > kMost) return "a group has more than 2^30 channels";
+      if (extent > kMost) return "an axis is not below 2^30";
+  if (g.c_per_group() > kMost || g.k_per_group() > kMost) return "a group has 2^30 channels or more";
   return nullptr;
 }
 

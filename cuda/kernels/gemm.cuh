@@ -3,6 +3,8 @@
 // convolution is ever unfolded in memory. The kernel is in gemm_tile.cuh, the choice of tiles and splits in
 // gemm.cu.
 #pragma once
+#include "core/numerics/bits.h"
+#include "core/numerics/pad_index.h"
 #include "cuda/kernels/conv.cuh"
 
 namespace isobit::gpu::kernels {
@@ -49,6 +51,15 @@ enum class Reach : std::int32_t { term, term_vector, row, row_vector };
 /// of terms, each of which is stored by itself.
 enum class Split : std::int32_t { none, leaves, blocks };
 
+/// What elements of a with a coordinate outside of the bounds read: the value, or the element that the axis'
+/// mode says (core/numerics/pad_index.h).
+struct GemmBorder {
+  std::uint64_t value = 0;  // the bits of an element
+  bool mapped = false;      // an axis has another mode than constant
+  PadMode mode[3] = {};
+  std::int64_t stride[3] = {};  // elements from one coordinate to the next
+};
+
 struct Gemm {
   const void *a = nullptr, *b = nullptr;
   void* out = nullptr;
@@ -58,8 +69,9 @@ struct Gemm {
   /// Groups of a convolution or matrices of a batch: elements from one to the next.
   std::int64_t batches = 1, a_batch = 0, b_batch = 0, out_batch = 0, bias_batch = 0;
   Reach a_reach = Reach::term, b_reach = Reach::row;
-  bool bounded = false;  // elements of a with a coordinate outside of `bounds` read +0
+  bool bounded = false;  // elements of a may have coordinates outside of `bounds`
   std::int32_t bounds[3] = {1, 1, 1};
+  GemmBorder border;
   bool out_vector = false;  // four neighbours of a row of out may be written as one
   bool phased = false;
   GemmPhases phases{};
@@ -78,6 +90,11 @@ enum class TileShape { best, m128n128, m64n64, m128n32 };
 /// Whether groups of four elements from `data` on, at offsets that are sums of the multiples, are aligned for
 /// one access (of at most 16 bytes).
 bool aligned_in_fours(ConstView data, std::initializer_list<std::int64_t> multiples);
+
+/// Fills in what lies outside of axis `axis` of x, whose coordinates are `stride` elements apart.
+void set_border(Gemm& p, int axis, const AxisGeometry& a, std::int64_t stride);
+/// The bits of an element of type `dtype`.
+std::uint64_t element_bits(DType dtype, double value);
 
 /// Why the tiles do not serve a convolution (numbers beyond 31 bits), null when they do.
 const char* refuse_gemm(const ConvGeometry& g);
@@ -107,6 +124,32 @@ __device__ inline std::int64_t place(const IndexMap& map, std::int64_t index, co
 }
 __device__ inline std::int64_t place(const IndexMap& map, std::int64_t index) {
   return place(map, index, [](int, std::int32_t) {});
+}
+
+/// A coordinate of a lies outside: whether it reads an element of a all the same, to whose offset *offset is
+/// then moved, or the border's value. at(axis): the coordinates.
+template <class At>
+__device__ inline bool find_mapped(const Gemm& p, const At& at, std::int64_t* offset) {
+#pragma unroll 1
+  for (int axis = 0; axis < 3; ++axis) {
+    const std::int32_t x = at(axis), extent = p.bounds[axis];
+    const std::int32_t source = numerics::pad_source(p.border.mode[axis], x, extent);
+    if (source < 0) return false;
+    *offset += static_cast<std::int64_t>(source - x) * p.border.stride[axis];
+  }
+  return true;
+}
+
+/// The element whose bits are the low ones of `bits`.
+template <class S>
+__device__ inline S element_of(std::uint64_t bits) {
+  if constexpr (sizeof(S) == 8) {
+    return numerics::bit_cast<S>(bits);
+  } else if constexpr (sizeof(S) == 4) {
+    return numerics::bit_cast<S>(static_cast<std::uint32_t>(bits));
+  } else {
+    return S{static_cast<std::uint16_t>(bits)};
+  }
 }
 
 /// The maps of combination `phase` of stride phases. On every axis the padded coordinates u of x that count

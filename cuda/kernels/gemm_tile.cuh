@@ -41,12 +41,34 @@ __device__ inline std::int64_t unit_count(const GemmMaps& maps) {
          numerics::block_count(maps.last_leaf_terms);
 }
 
+/// What a block of the grid reduces: `units` blocks of terms from `first` on, which end with leaf end_leaf.
+struct Share {
+  Unit first;
+  std::int64_t units, end_leaf;
+};
+__device__ inline Share take_share(const Gemm& p, const GemmMaps& maps) {
+  Share s{{0, 0}, unit_count(maps), maps.leaves};
+  const std::int64_t number = blockIdx.y, whole = numerics::block_count(maps.leaf_terms);
+  if (p.split == Split::leaves) {
+    s.first.leaf = number * p.share;
+    if (s.first.leaf + p.share < maps.leaves) s.end_leaf = s.first.leaf + p.share;
+    s.units = s.end_leaf == maps.leaves ? s.units - s.first.leaf * whole : p.share * whole;
+  } else if (p.split == Split::blocks) {
+    const std::int64_t first = number * p.share, left = s.units - first;
+    s.units = left < 0 ? 0 : left < p.share ? left : p.share;
+    if (s.units > 0) s.first = {first / whole, first % whole};
+  }
+  return s;
+}
+
 template <class S, class T>
 __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
   using V = Compute<S>;
   constexpr int kM = T::kM, kN = T::kN, kTM = T::kTM, kTN = T::kTN, kThreads = T::kThreads;
   constexpr int kPad = sizeof(V) == 8 ? 2 : 4;  // keeps the transposing stores free of conflicts
   SHARED(maps, GemmMaps);
+  SHARED(at, TilePlace);  // the same for all threads, and registers are short
+  SHARED(share, Share);
   SHARED(a_tile, V[2][kSlab][kM + kPad]);
   SHARED(b_tile, V[2][kSlab][kN + kPad]);
   SHARED(a_row, std::int64_t[kM]);
@@ -57,10 +79,11 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
   SHARED(b_term, std::int64_t[2][kBlockTerms]);
 
   const int thread = static_cast<int>(threadIdx.x);
-  const TilePlace at = tile_place(p);
   if (thread == 0) {
+    at = tile_place(p);
     maps = p.maps;
     if (p.phased) set_phase(p.phases, at.phase, maps);
+    share = take_share(p, maps);
   }
   __syncthreads();
   const std::int64_t m0 = at.m_tile * kM, n0 = at.n_tile * kN, rows = maps.rows;
@@ -103,17 +126,21 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         for (int axis = 0; axis < 3; ++axis)
           real = real && static_cast<std::uint32_t>(a_row_at[axis][r] + a_term_at[half][axis][t]) <
                              static_cast<std::uint32_t>(p.bounds[axis]);
-        return real;
+        if (real || !p.border.mapped) return real;
+        return find_mapped(
+            p, [&](int axis) { return a_row_at[axis][r] + a_term_at[half][axis][t]; }, offset);
       };
+      const auto outside = [&] { return element_of<S>(p.border.value); };
       load_slab<kM, kThreads>(
           a_fours, a_deal, first, terms, numerics::cast<S>(V{-0.0}),
           [&](int row, int term) {
             std::int64_t offset;
-            return find(row, term, &offset) ? a[offset] : S{};
+            return find(row, term, &offset) ? a[offset] : outside();
           },
           [&](int row, int term) {
             std::int64_t offset;
-            return find(row, term, &offset) ? *reinterpret_cast<const Four<S>*>(a + offset) : Four<S>{};
+            return find(row, term, &offset) ? *reinterpret_cast<const Four<S>*>(a + offset)
+                                            : Four<S>{{outside(), outside(), outside(), outside()}};
           },
           a_stage);
       const auto find_b = [&](int column, int term) {
@@ -129,26 +156,6 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
       store_slab<kM, kThreads>(p.a_reach, a_deal, a_stage, a_tile[buffer]);
       store_slab<kN, kThreads>(p.b_reach, b_deal, b_stage, b_tile[buffer]);
     };
-
-    // What this block of the grid reduces.
-    Unit unit{0, 0};
-    std::int64_t units = unit_count(maps), end_leaf = maps.leaves;
-    const std::int64_t share = blockIdx.y;
-    if (p.split == Split::leaves) {
-      unit.leaf = share * p.share;
-      end_leaf = unit.leaf + p.share < maps.leaves ? unit.leaf + p.share : maps.leaves;
-      const std::int64_t before = unit.leaf * numerics::block_count(maps.leaf_terms);
-      units = end_leaf == maps.leaves ? units - before : p.share * numerics::block_count(maps.leaf_terms);
-    } else if (p.split == Split::blocks) {
-      const std::int64_t first = share * p.share;
-      const std::int64_t left = units - first;
-      units = left < 0 ? 0 : left < p.share ? left : p.share;
-      if (units > 0) {
-        unit.leaf = first / numerics::block_count(maps.leaf_terms);
-        unit.block = first % numerics::block_count(maps.leaf_terms);
-      }
-    }
-    const std::int64_t first_leaf = unit.leaf;
 
     V sum[kTM][kTN] = {};
     const auto clear = [&] {
@@ -181,18 +188,18 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         }
     };
     const std::int64_t tiles = gridDim.x, tile = blockIdx.x;
-    V* const chain = static_cast<V*>(p.slots) + (share * tiles + tile) * p.slots_each * T::kElements;
+    V* const chain = static_cast<V*>(p.slots) + (blockIdx.y * tiles + tile) * p.slots_each * T::kElements;
     const ThreadPlace mine = thread_place(thread, T::kWarpsN);
 
-    Unit ahead = unit;  // the block of terms whose table is filled last
+    Unit unit = share.first, ahead = unit;  // the block of terms whose table is filled last
     int terms = 0, next_terms = 0;
-    if (units > 0) {
+    if (share.units > 0) {
       fill_terms(0, unit);
       terms = unit_terms(maps, unit);
       __syncthreads();
       load(0, 0, terms);
       store(0);
-      if (units > 1) {
+      if (share.units > 1) {
         ahead = next_unit(maps, unit);
         next_terms = unit_terms(maps, ahead);
         fill_terms(1, ahead);
@@ -200,11 +207,11 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
       __syncthreads();
     }
     int buffer = 0;
-    for (std::int64_t u = 0; u < units; ++u) {
+    for (std::int64_t u = 0; u < share.units; ++u) {
       const int half = static_cast<int>(u & 1), end = terms, after = next_terms;
       for (int first = 0; first < end; first += kSlab) {
         const bool last = first + kSlab >= end;
-        const bool more = !last || u + 1 < units;
+        const bool more = !last || u + 1 < share.units;
         if (more) load(last ? half ^ 1 : half, last ? 0 : first + kSlab, last ? after : end);
 #pragma unroll
         for (int t = 0; t < kSlab; ++t) {
@@ -231,7 +238,8 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         buffer ^= 1;
         if (more) store(buffer);
         if (last &&
-            u + 2 < units) {  // nobody reads this half any more: its last slab was fetched a barrier ago
+            u + 2 <
+                share.units) {  // nobody reads this half any more: its last slab was fetched a barrier ago
           ahead = next_unit(maps, ahead);
           next_terms = unit_terms(maps, ahead);
           fill_terms(half, ahead);
@@ -241,7 +249,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
       terms = after;
       // The block of terms has ended.
       if (p.split == Split::blocks) {
-        const std::int64_t number = share * p.share + u;
+        const std::int64_t number = blockIdx.y * p.share + u;
         keep(static_cast<V*>(p.partial) + (number * tiles + tile) * T::kElements);
         clear();
       } else {
@@ -252,8 +260,8 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         } else {
           // The leaf has ended: level l of the counter waits while bit l of the number of leaves before is
           // set.
-          const bool done = unit.leaf + 1 == end_leaf;
-          std::int64_t bits = unit.leaf - first_leaf;
+          const bool done = unit.leaf + 1 == share.end_leaf;
+          std::int64_t bits = unit.leaf - share.first.leaf;
           int level = 0;
           for (; bits != 0 && (done || (bits & 1) != 0); bits >>= 1, ++level)
             if ((bits & 1) != 0) fold(chain + (1 + level) * T::kElements);
@@ -267,7 +275,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
     }
 
     if (p.split == Split::leaves) {
-      keep(static_cast<V*>(p.partial) + (share * tiles + tile) * T::kElements);
+      keep(static_cast<V*>(p.partial) + (blockIdx.y * tiles + tile) * T::kElements);
     } else if (p.split == Split::none) {
       // Out through shared memory, one strip of rows at a time, so that rows are written in whole lines.
       static_assert(sizeof(V) * T::kStripRows * kN <= sizeof(a_tile));

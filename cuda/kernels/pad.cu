@@ -17,36 +17,36 @@ namespace {
 /// Padding whose whole axes are joined: those with the one before them where that passes whole, too, or, in
 /// `constant` mode, is shifted with them.
 struct Padding {
-  int rank = 0;
+  int last = 0;  // axis
   std::int64_t in[Shape::max_rank] = {}, out[Shape::max_rank] = {}, before[Shape::max_rank] = {};
   PadMode mode[Shape::max_rank] = {};
 
   explicit Padding(const PadGeometry& g) {
     for (int axis = 0; axis < g.rank; ++axis) {
       const bool whole = g.before[axis] == 0 && g.in[axis] == g.out[axis];
-      const int last = rank - 1;
-      if (whole && rank > 0 && mode[last] == PadMode::constant) {
+      if (whole && axis > 0 && mode[last] == PadMode::constant) {
         in[last] *= g.in[axis];
         out[last] *= g.out[axis];
         before[last] *= g.out[axis];
         continue;
       }
-      in[rank] = g.in[axis];
-      out[rank] = g.out[axis];
-      before[rank] = g.before[axis];
-      mode[rank++] = whole ? PadMode::constant : g.mode[axis];
+      if (axis > 0) ++last;
+      in[last] = g.in[axis];
+      out[last] = g.out[axis];
+      before[last] = g.before[axis];
+      mode[last] = whole ? PadMode::constant : g.mode[axis];
     }
   }
   /// The elements of a unit that borders on the last axis do not cut.
   std::int64_t unit(std::int64_t size, const void* x, const void* y) const {
-    if (mode[rank - 1] != PadMode::constant) return 1;
-    return unit_of(size, {in[rank - 1], out[rank - 1], before[rank - 1]}, x, y);
+    if (mode[last] != PadMode::constant) return 1;
+    return unit_of(size, {in[last], out[last], before[last]}, x, y);
   }
   /// The last axis counted in units of n elements.
   void take_units(std::int64_t n) {
-    in[rank - 1] /= n;
-    out[rank - 1] /= n;
-    before[rank - 1] /= n;
+    in[last] /= n;
+    out[last] /= n;
+    before[last] /= n;
   }
 };
 
@@ -88,10 +88,10 @@ void copy(const PadGeometry& g, std::uint64_t border, ConstView in, View out) {
   const std::int64_t size = size_of(out.dtype), n = p.unit(size, in.data, out.data);
   p.take_units(n);
   Window w{};
-  w.rank = p.rank;
+  w.rank = p.last + 1;
   w.numel = out.numel / n;
   std::int64_t stride = 1;
-  for (int axis = p.rank - 1; axis >= 0; --axis) {
+  for (int axis = p.last; axis >= 0; --axis) {
     w.out[axis] = Divisor(p.out[axis], w.numel);
     w.in[axis] = p.in[axis];
     w.before[axis] = p.before[axis];
@@ -184,14 +184,13 @@ void fold_back(const PadGeometry& g, ConstView dy, View dx) {
   with_floating("pad_backward", dy.dtype, [&](auto type) {
     using S = decltype(type);
     constexpr int N = kPack<S>;
-    const std::int64_t n =
-        p.unit(static_cast<std::int64_t>(sizeof(S)), dy.data, dx.data) == N ? N : 1;
+    const std::int64_t n = p.unit(static_cast<std::int64_t>(sizeof(S)), dy.data, dx.data) == N ? N : 1;
     p.take_units(n);
     Fold f{};
-    f.rank = p.rank;
+    f.rank = p.last + 1;
     f.numel = dx.numel / n;
     std::int64_t stride = 1;
-    for (int axis = p.rank - 1; axis >= 0; --axis) {
+    for (int axis = p.last; axis >= 0; --axis) {
       f.in[axis] = Divisor(p.in[axis], f.numel);
       f.out[axis] = p.out[axis];
       f.before[axis] = p.before[axis];
