@@ -138,6 +138,19 @@ std::vector<Call> calls() {
     b.conv_backward_filter(g, in(t, g.x_size()).view(), in(t, g.y_size()).view(),
                            Array(t, g.w_size()).view());
   });
+  add("unfold", [=](Backend& b, DType t) {
+    const ConvGeometry g = conv(1);
+    b.unfold(g, in(t, g.x_size()).view(), Array(t, g.n * g.positions() * g.terms()).view());
+  });
+  add("fold", [=](Backend& b, DType t) {
+    const ConvGeometry g = conv(1);
+    b.fold(g, in(t, g.n * g.positions() * g.terms()).view(), Array(t, g.x_size()).view());
+  });
+  add("resample", [=](Backend& b, DType t) {
+    const Array start(std::vector<std::int64_t>{0, 2, 3}), column(std::vector<std::int64_t>{0, 1, 2});
+    b.resample({2, 3, 2, 5}, in(t, 30).view(), start.view(), column.view(), in(compute_type(t), 3).view(),
+               Array(t, 20).view());
+  });
   const std::int64_t x = 2 * 8 * 64, y = 2 * 8 * 16;
   add("max_pool", [=](Backend& b, DType t) {
     b.max_pool(pool(), in(t, x).view(), Array(t, y).view(), Array(DType::i64, y).view());
