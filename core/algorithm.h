@@ -113,8 +113,8 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
 
  private:
   void run_entry(const Entry& entry, Args... args) const {
-    if (trace::on()) [[unlikely]]
-      trace::record(kernel(), entry.name, describe_all(args...));
+    if (tracing::on()) [[unlikely]]
+      tracing::record(kernel(), entry.name, describe_all(args...));
     entry.run(args...);
   }
 

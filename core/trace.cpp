@@ -11,7 +11,7 @@
 
 namespace isobit {
 
-namespace trace {
+namespace tracing {
 namespace {
 
 bool printing() {
@@ -46,24 +46,24 @@ void record(std::string_view kernel, std::string_view algorithm, std::string_vie
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-}  // namespace trace
+}  // namespace tracing
 
 TraceCapture::TraceCapture() {
-  trace::State& s = trace::state();
+  tracing::State& s = tracing::state();
   const std::lock_guard lock(s.mutex);
   s.captures.push_back(this);
-  trace::active.store(true, std::memory_order_relaxed);
+  tracing::active.store(true, std::memory_order_relaxed);
 }
 
 TraceCapture::~TraceCapture() {
-  trace::State& s = trace::state();
+  tracing::State& s = tracing::state();
   const std::lock_guard lock(s.mutex);
   s.captures.erase(std::find(s.captures.begin(), s.captures.end(), this));
-  trace::active.store(trace::printing() || !s.captures.empty(), std::memory_order_relaxed);
+  tracing::active.store(tracing::printing() || !s.captures.empty(), std::memory_order_relaxed);
 }
 
 TraceCapture::Counts TraceCapture::counts() const {
-  const std::lock_guard lock(trace::state().mutex);
+  const std::lock_guard lock(tracing::state().mutex);
   return counts_;
 }
 

@@ -14,7 +14,7 @@
 
 namespace isobit {
 
-namespace trace {
+namespace tracing {
 
 /// Whether anybody wants to know.
 extern std::atomic<bool> active;
@@ -24,7 +24,7 @@ inline bool on() {
 /// Counts the call for every capture and prints it when ISOBIT_TRACE asks for it.
 void record(std::string_view kernel, std::string_view algorithm, std::string_view problem);
 
-}  // namespace trace
+}  // namespace tracing
 
 /// Counts per (kernel, algorithm) of the calls between construction and destruction. Captures may nest and
 /// overlap; each counts every call.
@@ -45,7 +45,7 @@ class TraceCapture {
   std::int64_t count_algorithm(std::string_view algorithm) const;
 
  private:
-  friend void trace::record(std::string_view, std::string_view, std::string_view);
+  friend void tracing::record(std::string_view, std::string_view, std::string_view);
   Counts counts_;
 };
 

@@ -60,7 +60,6 @@ const char* refuse_conv_backward_filter_tiled_128x128(const ConvGeometry& g, Con
   return refuse_gemm(g);
 }
 const char* refuse_conv_backward_filter_implicit_gemm(const ConvGeometry& g, ConstView, ConstView, View) {
-  if (g.groups > 1 && g.k_per_group() < 8) return "groups of fewer than 8 filters leave tiles empty";
   return refuse_gemm(g);
 }
 void conv_backward_filter_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {

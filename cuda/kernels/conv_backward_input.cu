@@ -98,7 +98,6 @@ const char* refuse_conv_backward_input_tiled_128x128(const ConvGeometry& g, Cons
 }
 const char* refuse_conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView, ConstView, View) {
   if (g.folds()) return kFolds;
-  if (g.groups > 1 && g.c_per_group() < 8) return "groups of fewer than 8 channels leave tiles empty";
   return refuse_gemm(g);
 }
 void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {

@@ -83,7 +83,6 @@ const char* refuse_conv_forward_tiled_128x128(const ConvGeometry& g, ConstView x
 }
 const char* refuse_conv_forward_implicit_gemm(const ConvGeometry& g, ConstView, ConstView, const Epilogue&,
                                               View) {
-  if (g.groups > 1 && g.k_per_group() < 8) return "groups of fewer than 8 filters leave tiles empty";
   return refuse_gemm(g);
 }
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {

@@ -21,9 +21,9 @@ using verify::HostArray;
 /// The loops that are kept beside the kernels, by the names of their algorithms.
 constexpr const char* kPlain[] = {"reference", "direct"};
 
-/// What 31 bits do not hold: such problems are the direct kernel's.
+/// What the index maps (30 bits) do not hold: such problems are the direct kernel's.
 bool beyond_tiles(const ConvGeometry& g) {
-  constexpr std::int64_t kMost = (std::int64_t{1} << 31) - 1;
+  constexpr std::int64_t kMost = (std::int64_t{1} << 30) - 1;
   for (const AxisGeometry& a : g.axis) {
     std::int64_t reach = 0, rows = 0;
     for (const std::int64_t n : {a.in, a.out, a.filter, a.stride, a.dilation, a.pad_before, a.pad_after})

@@ -105,12 +105,12 @@ TEST(Trace, CapturesCountEveryCallWhileTheyLive) {
 
 TEST(Trace, IsOffWithoutACapture) {
   if (std::getenv("ISOBIT_TRACE") != nullptr) GTEST_SKIP() << "ISOBIT_TRACE is set";
-  EXPECT_FALSE(trace::on());
+  EXPECT_FALSE(tracing::on());
   {
     TraceCapture capture;
-    EXPECT_TRUE(trace::on());
+    EXPECT_TRUE(tracing::on());
   }
-  EXPECT_FALSE(trace::on());
+  EXPECT_FALSE(tracing::on());
 }
 
 TEST(Trace, PrintsALineWhenTheEnvironmentAsks) {

@@ -24,10 +24,11 @@ void expect_inverse(PadMode mode, I extent, I before, I out) {
     ASSERT_EQ(images, expected) << "mode " << static_cast<int>(mode) << " element " << e << " of " << extent
                                 << " before " << before << " out " << out;
     ASSERT_EQ(found.empty(), expected.empty());
-    if (interior.begin <= e && e < interior.end)
+    if (interior.begin <= e && e < interior.end) {
       ASSERT_EQ(expected, std::vector<I>{e + before})
           << "mode " << static_cast<int>(mode) << " element " << e << " of " << extent << " before " << before
           << " out " << out;
+    }
   }
 }
 
