@@ -124,9 +124,19 @@ __device__ inline PhaseTaps phase_taps(const AxisGeometry& a, std::int64_t padde
   return taps;
 }
 
-/// The element of the axis that output `out` reads through tap `tap`, -1: the border's value.
-__device__ inline std::int64_t source_of(const AxisGeometry& a, std::int64_t out, std::int64_t tap) {
-  return numerics::pad_source(a.mode, input_of(a, out, tap), a.in);
+/// The element of an axis that a coordinate outside of it reads. A function that is called, seldom: in line
+/// it would take registers from the loops around it.
+template <class I>
+__device__ __attribute__((noinline)) I outside_source(PadMode mode, I coordinate, I extent) {
+  return numerics::pad_source(mode, coordinate, extent);
+}
+/// The element of axis `a` that a coordinate reads; -1: the border's value. Twice the axis and the coordinate
+/// fit I.
+template <class I>
+__device__ inline std::int64_t source_at(const AxisGeometry& a, std::int64_t coordinate) {
+  if (inside(coordinate, a.in)) return coordinate;
+  if (a.mode == PadMode::constant) return -1;
+  return outside_source(a.mode, static_cast<I>(coordinate), static_cast<I>(a.in));
 }
 
 /// An element that negative padding cuts off is read by nobody.

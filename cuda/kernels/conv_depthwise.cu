@@ -59,7 +59,8 @@ __global__ void __launch_bounds__(kThreads, 2)
     Chains<V> chains;
     for (std::int64_t t = 0; t < ad.filter; ++t)
       for (std::int64_t r = 0; r < ah.filter; ++r) {
-        const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r);
+        const std::int64_t d = source_at<std::int32_t>(ad, input_of(ad, o, t)),
+                           h = source_at<std::int32_t>(ah, input_of(ah, p, r));
         const bool real = d >= 0 && h >= 0;
         const S* row = x + ((n * ad.in + d) * ah.in + h) * aw.in * g.c + c;
         const S* filter = w + (t * ah.filter + r) * aw.filter * g.k + k;
@@ -69,7 +70,7 @@ __global__ void __launch_bounds__(kThreads, 2)
           chains.next_term();
 #pragma unroll
           for (int j = 0; j < kRun; ++j) {
-            const std::int64_t at = real ? numerics::pad_source(aw.mode, v + j * aw.stride, aw.in) : -1;
+            const std::int64_t at = real ? source_at<std::int32_t>(aw, v + j * aw.stride) : -1;
             const V a = numerics::widen(at < 0 ? outside : row[at * g.c]);
             chains.chain[j] = numerics::fma(a, value, chains.chain[j]);
           }
@@ -167,7 +168,9 @@ __global__ void __launch_bounds__(kThreads, 2)
     V chain = 0;
     const S* from = dy + first * g.k + k;
     for (int term = 0; term < terms; ++term, from += g.k) {
-      const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r), v = source_of(aw, q, s);
+      const std::int64_t d = source_at<std::int32_t>(ad, input_of(ad, o, t)),
+                         h = source_at<std::int32_t>(ah, input_of(ah, p, r)),
+                         v = source_at<std::int32_t>(aw, input_of(aw, q, s));
       const bool real = d >= 0 && h >= 0 && v >= 0;
       const V a = numerics::widen(real ? x[(((n * ad.in + d) * ah.in + h) * aw.in + v) * g.c + c] : outside);
       chain = numerics::fma(a, numerics::widen(*from), chain);
@@ -215,18 +218,27 @@ const char* refuse(const ConvGeometry& g) {
   return g.c_per_group() == 1 ? nullptr : "serves groups of one channel";
 }
 
+// Elements beyond a border are found in 32 bits.
+const char* refuse_border(const ConvGeometry& g) {
+  constexpr std::int64_t kLimit = std::int64_t{1} << 30;
+  for (const AxisGeometry& a : g.axis)
+    if (a.folds() && (a.in >= kLimit || a.pad_before >= kLimit || a.in + a.pad_after >= kLimit))
+      return "an axis with a border is not below 2^30";
+  return refuse(g);
+}
+
 }  // namespace
 
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView, ConstView, const Epilogue&,
                                           View) {
-  return refuse(g);
+  return refuse_border(g);
 }
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView, ConstView, View) {
   if (g.folds()) return kFolds;
   return refuse(g);
 }
 const char* refuse_conv_backward_filter_depthwise(const ConvGeometry& g, ConstView, ConstView, View) {
-  return refuse(g);
+  return refuse_border(g);
 }
 
 void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,

@@ -60,7 +60,9 @@ __global__ void __launch_bounds__(kThreads, 2)
     for (std::int64_t t = 0; t < ad.filter; ++t)
       for (std::int64_t r = 0; r < ah.filter; ++r)
         for (std::int64_t s = 0; s < aw.filter; ++s) {
-          const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r), v = source_of(aw, q, s);
+          const std::int64_t d = source_at<std::int64_t>(ad, input_of(ad, o, t)),
+                             h = source_at<std::int64_t>(ah, input_of(ah, p, r)),
+                             v = source_at<std::int64_t>(aw, input_of(aw, q, s));
           const std::int64_t filter = place_w(g, t, r, s) + k;
           if (d >= 0 && h >= 0 && v >= 0) {
             const std::int64_t from = place_x(g, n, d, h, v) + first_channel;
@@ -138,7 +140,9 @@ __global__ void __launch_bounds__(kThreads, 2)
         for (std::int64_t o = 0; o < ad.out; ++o)
           for (std::int64_t p = 0; p < ah.out; ++p)
             for (std::int64_t q = 0; q < aw.out; ++q) {
-              const std::int64_t d = source_of(ad, o, t), h = source_of(ah, p, r), v = source_of(aw, q, s);
+              const std::int64_t d = source_at<std::int64_t>(ad, input_of(ad, o, t)),
+                                 h = source_at<std::int64_t>(ah, input_of(ah, p, r)),
+                                 v = source_at<std::int64_t>(aw, input_of(aw, q, s));
               const bool real = d >= 0 && h >= 0 && v >= 0;
               chain.fma(numerics::widen(real ? x[place_x(g, n, d, h, v) + channel] : outside),
                         numerics::widen(dy[place_y(g, n, o, p, q) + k]));

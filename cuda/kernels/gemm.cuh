@@ -127,14 +127,16 @@ __device__ inline std::int64_t place(const IndexMap& map, std::int64_t index) {
 }
 
 /// A coordinate of a lies outside: whether it reads an element of a all the same, to whose offset *offset is
-/// then moved, or the border's value. at(axis): the coordinates.
+/// then moved, or the border's value. at(axis): the coordinates, of which those inside stay.
 template <class At>
 __device__ inline bool find_mapped(const Gemm& p, const At& at, std::int64_t* offset) {
 #pragma unroll 1
   for (int axis = 0; axis < 3; ++axis) {
     const std::int32_t x = at(axis), extent = p.bounds[axis];
-    const std::int32_t source = numerics::pad_source(p.border.mode[axis], x, extent);
-    if (source < 0) return false;
+    if (static_cast<std::uint32_t>(x) < static_cast<std::uint32_t>(extent)) continue;
+    const PadMode mode = p.border.mode[axis];
+    if (mode == PadMode::constant) return false;
+    const std::int32_t source = outside_source(mode, x, extent);
     *offset += static_cast<std::int64_t>(source - x) * p.border.stride[axis];
   }
   return true;

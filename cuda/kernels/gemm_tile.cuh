@@ -61,8 +61,9 @@ __device__ inline Share take_share(const Gemm& p, const GemmMaps& maps) {
   return s;
 }
 
+// f64 is told how many blocks shall fit, for it comes out a few registers above that by itself.
 template <class S, class T>
-__global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
+__global__ void __launch_bounds__(T::kThreads, sizeof(Compute<S>) == 8 ? 3 : 0) gemm_tile(Gemm p) {
   using V = Compute<S>;
   constexpr int kM = T::kM, kN = T::kN, kTM = T::kTM, kTN = T::kTN, kThreads = T::kThreads;
   constexpr int kPad = sizeof(V) == 8 ? 2 : 4;  // keeps the transposing stores free of conflicts
@@ -93,8 +94,8 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
               b_shift = p.b_reach == Reach::term_vector ? 2 : 0;
     for (int e = thread; e < kM >> row_shift; e += kThreads) {
       const std::int64_t m = m0 + (e << row_shift), last = rows - (1 << row_shift);
-      a_row[e] =
-          place(maps.a_rows, m < last ? m : last, [&](int axis, std::int32_t x) { a_row_at[axis][e] = x; });
+      a_row[e] = at.batch * p.a_batch + place(maps.a_rows, m < last ? m : last,
+                                              [&](int axis, std::int32_t x) { a_row_at[axis][e] = x; });
     }
     for (int e = thread; e < kM; e += kThreads)
       out_row[e] = place(maps.out_rows, m0 + e < rows ? m0 + e : rows - 1);
@@ -106,11 +107,11 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         a_term[half][e] = place(maps.a_terms, first + (e << a_shift),
                                 [&](int axis, std::int32_t x) { a_term_at[half][axis][e] = x; });
       for (int e = thread; e << b_shift < terms; e += kThreads)
-        b_term[half][e] = place(maps.b_terms, first + (e << b_shift));
+        b_term[half][e] = at.batch * p.b_batch + place(maps.b_terms, first + (e << b_shift));
     };
 
-    const S* const a = static_cast<const S*>(p.a) + at.batch * p.a_batch;
-    const S* const b = static_cast<const S*>(p.b) + at.batch * p.b_batch;
+    const S* const a = static_cast<const S*>(p.a);
+    const S* const b = static_cast<const S*>(p.b);
     const std::int64_t last_column = p.columns - (p.b_reach == Reach::row_vector ? 4 : 1);
     const bool a_fours = p.a_reach == Reach::term_vector || p.a_reach == Reach::row_vector;
     const bool b_fours = p.b_reach == Reach::term_vector || p.b_reach == Reach::row_vector;
@@ -191,24 +192,20 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
     V* const chain = static_cast<V*>(p.slots) + (blockIdx.y * tiles + tile) * p.slots_each * T::kElements;
     const ThreadPlace mine = thread_place(thread, T::kWarpsN);
 
-    Unit unit = share.first, ahead = unit;  // the block of terms whose table is filled last
-    int terms = 0, next_terms = 0;
+    Unit unit = share.first;
     if (share.units > 0) {
       fill_terms(0, unit);
-      terms = unit_terms(maps, unit);
+      const int terms = unit_terms(maps, unit);
       __syncthreads();
       load(0, 0, terms);
       store(0);
-      if (share.units > 1) {
-        ahead = next_unit(maps, unit);
-        next_terms = unit_terms(maps, ahead);
-        fill_terms(1, ahead);
-      }
+      if (share.units > 1) fill_terms(1, next_unit(maps, unit));
       __syncthreads();
     }
     int buffer = 0;
     for (std::int64_t u = 0; u < share.units; ++u) {
-      const int half = static_cast<int>(u & 1), end = terms, after = next_terms;
+      const int half = static_cast<int>(u & 1), end = unit_terms(maps, unit);
+      const int after = u + 1 < share.units ? unit_terms(maps, next_unit(maps, unit)) : 0;
       for (int first = 0; first < end; first += kSlab) {
         const bool last = first + kSlab >= end;
         const bool more = !last || u + 1 < share.units;
@@ -237,16 +234,10 @@ __global__ void __launch_bounds__(T::kThreads) gemm_tile(Gemm p) {
         }
         buffer ^= 1;
         if (more) store(buffer);
-        if (last &&
-            u + 2 <
-                share.units) {  // nobody reads this half any more: its last slab was fetched a barrier ago
-          ahead = next_unit(maps, ahead);
-          next_terms = unit_terms(maps, ahead);
-          fill_terms(half, ahead);
-        }
+        // Nobody reads this half any more: its last slab was fetched a barrier ago.
+        if (last && u + 2 < share.units) fill_terms(half, next_unit(maps, next_unit(maps, unit)));
         __syncthreads();
       }
-      terms = after;
       // The block of terms has ended.
       if (p.split == Split::blocks) {
         const std::int64_t number = blockIdx.y * p.share + u;

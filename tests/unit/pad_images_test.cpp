@@ -45,8 +45,7 @@ TEST(PadImages, AreTheInverseOfTheIndexMap) {
 
 TEST(PadImages, InteriorsAreAsWideAsTheyCanBe) {
   const auto width = [](PadMode mode, std::int64_t before, std::int64_t after) {
-    const PadInterior<std::int64_t> i =
-        pad_interior<std::int64_t>(mode, 100, before, before + 100 + after);
+    const PadInterior<std::int64_t> i = pad_interior<std::int64_t>(mode, 100, before, before + 100 + after);
     return i.end - i.begin;
   };
   EXPECT_EQ(width(PadMode::constant, 3, 4), 100);
