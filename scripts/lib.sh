@@ -49,6 +49,8 @@ packages_fuzz=(clang libclang-rt-14-dev)
 packages_lint=(clang-format clang-tidy shellcheck)
 # shellcheck disable=SC2034
 packages_fresh=(debootstrap)
+# shellcheck disable=SC2034
+packages_python=(python3 python3-venv)
 
 # Those of the named packages that are not installed, a line each.
 missing_packages() {
