@@ -17,6 +17,8 @@ TYPES = {"f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16
 SUMS = {"f64": 2.0**-53, "f32": 2.0**-24, "f16": 2.0**-24, "bf16": 2.0**-24}
 STORED = {"f64": 0.0, "f32": 0.0, "f16": 2.0**-11, "bf16": 2.0**-8}
 SMALLEST = {"f64": 2.0**-1075, "f32": 2.0**-150, "f16": 2.0**-25, "bf16": 2.0**-134}
+# The smallest normal number over the unit: PyTorch flushes what lies below in f64, isobit rounds in its own type.
+FLOOR = {"f64": 2.0**-968, "f32": 2.0**-125, "f16": 2.0**-125, "bf16": 2.0**-125}
 # How often a composed op stores an intermediate result in a half before it stores the last one.
 STORES = 4
 SEEDS = ("g", "h.")
@@ -45,6 +47,7 @@ class Expectation:
         self.case, self.op = case, OPS[case["op"]]
         self.dtype = TYPES[case["dtype"]]
         self.gradients = case["dtype"] in ("f64", "f32")
+        self.failure = None  # of PyTorch's autograd
         self.refused, self.inputs, self.wanted, self.leaves = None, {}, {}, []
         make = torch.Generator().manual_seed(case["seed"])
         try:
@@ -65,6 +68,7 @@ class Expectation:
                 self.refused_early()
             return
         operands = {name: majorant.leaf(t) for name, t in drawn.items()}
+        majorant.floor = FLOOR[case["dtype"]]
         with torch.no_grad():
             bounded = self.op.bound(case, {**operands, **others})
         self.want("y", y, bounded)
@@ -98,24 +102,35 @@ class Expectation:
         names = self.leaves
         g = self.stored(values(y.shape, "any", self.case["values"], make), "g").requires_grad_()
         seeds = [self.stored(values(leaves[n].shape, "any", self.case["values"], make), "h." + n) for n in names]
-        if not y.requires_grad:
-            first = [None] * len(names)
-        else:
-            first = torch.autograd.grad(y, list(leaves.values()), g, create_graph=True, allow_unused=True)
-        some = [(d, h) for d, h in zip(first, seeds) if d is not None and d.requires_grad]
-        second = [None] * (len(names) + 1)
-        if some:
-            second = torch.autograd.grad([d for d, _ in some], [*leaves.values(), g], [h for _, h in some],
-                                         allow_unused=True)
+        first, second = self.by_autograd(y, leaves, g, seeds)
         with torch.no_grad():
             g_bound = majorant.leaf(g.detach())
             inputs = list(operands.values())
             first_bounds = majorant.grad([bounded], inputs, [g_bound])
             second_bounds = majorant.grad(first_bounds, [*inputs, g_bound], [majorant.constant(h, 0) for h in seeds])
+        if first is None:
+            # PyTorch lacks this derivative: the values of the expressions that give the bounds.
+            first, second = ([b and b.v for b in bounds] for bounds in (first_bounds, second_bounds))
         for name, value, bound in zip(names, first, first_bounds):
             self.want("d." + name, value, bound)
         for name, value, bound in zip([*names, "g"], second, second_bounds):
             self.want("dd." + name, value, bound)
+
+    def by_autograd(self, y, leaves, g, seeds):
+        """First and second gradients, None where there is none; (None, None) where PyTorch fails."""
+        inputs = list(leaves.values())
+        if not y.requires_grad:
+            return [None] * len(inputs), [None] * (len(inputs) + 1)
+        try:
+            first = torch.autograd.grad(y, inputs, g, create_graph=True, allow_unused=True)
+            some = [(d, h) for d, h in zip(first, seeds) if d is not None and d.requires_grad]
+            if not some:
+                return first, [None] * (len(inputs) + 1)
+            return first, torch.autograd.grad([d for d, _ in some], [*inputs, g], [h for _, h in some],
+                                              allow_unused=True)
+        except RuntimeError as error:
+            self.failure = str(error)
+            return None, None
 
     def compare(self, results, refusals, perturb=None):
         """None, or what is wrong. results: isobit's tensors; perturb(name, got, bound) changes them first. The largest
@@ -195,7 +210,8 @@ def run_program(program, device, expectations, timeout=600):
 
 
 def judge(program, device, cases, perturb=None):
-    """For each case (what is wrong or None, whether both refused it, the largest share of a bound)."""
+    """For each case (what is wrong or None, whether both refused it, the largest share of a bound, why PyTorch has no
+    derivative or None)."""
     return judge_expected(program, device, [Expectation(case) for case in cases], perturb)
 
 
@@ -205,5 +221,5 @@ def judge_expected(program, device, expectations, perturb=None):
         e.share = 0.0
         wrong = refusals.get("crashed") and f"brings the program down: {refusals['crashed']}"
         wrong = wrong or e.compare(results, refusals, perturb and (lambda *a, case=e.case: perturb(case, *a)))
-        verdicts.append((wrong, e.refused is not None and wrong is None, e.share))
+        verdicts.append((wrong, e.refused is not None and wrong is None, e.share, e.failure))
     return verdicts

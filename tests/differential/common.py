@@ -104,7 +104,7 @@ def channels_last(t):
 
 def filters_first(w):
     """[..., c, k] to PyTorch's [k, c, ...]."""
-    return w.movedim(-1, 0).movedim(-1, 1)
+    return w.movedim(-1, 0).movedim(-1, 1).contiguous()
 
 
 # ---- the border

@@ -234,7 +234,7 @@ def unpad_axis(t, axis, mode, before, after, extent):
 def transpose_plain(case, x, w):
     """y as it is before the padding takes from it; x and y channels first."""
     y, pads = transposed_extents(case)
-    z = TRANSPOSE[len(y) - 1](x, filters_first(oriented(case, w)).contiguous(), None, case["stride"], 0, 0,
+    z = TRANSPOSE[len(y) - 1](x, filters_first(oriented(case, w)), None, case["stride"], 0, 0,
                               case["groups"], case["dilation"])
     for i, (e, p, mode) in enumerate(zip(y, pads, case["modes"])):
         z = F.pad(z, [0, 0] * (len(y) - 1 - i) + [0, e + sum(p) - z.shape[i + 2]])
@@ -245,7 +245,7 @@ def transpose_plain(case, x, w):
 def transpose_function(case, t):
     y, pads = transposed_extents(case)
     full, rank = full_extents(case), len(y)
-    x, w = channels_first(t["x"]), filters_first(oriented(case, t["w"])).contiguous()
+    x, w = channels_first(t["x"]), filters_first(oriented(case, t["w"]))
     extra = [e + sum(p) - f for e, p, f in zip(y, pads, full)]
     if set(case["modes"]) == {"constant"} and all(a == b >= 0 for a, b in pads):
         z = TRANSPOSE[rank - 1](x, w, t.get("b"), case["stride"], [a for a, _ in pads], extra, case["groups"],

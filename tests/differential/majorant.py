@@ -10,6 +10,9 @@ and each of its results has an S and a K of its own. A function f that is not li
 its slope: S = |f(a)| + |f'(a)| S(a). k counts roundings on the longest way: the terms of a sum of products, those of a
 sum less one (nothing is rounded where one term stands alone), and both operands' for a product.
 
+Results below the smallest normal number keep fewer bits, and PyTorch's exp flushes them to zero: `floor` joins S wherever
+functions and their products may get there.
+
 To first order an implementation of the expression, in whichever order it sums, has an error of at most k u S (u = 2^-53
 for f64), the peer as well, and 4 k u S leaves a factor of two for another arrangement of the formula.
 """
@@ -19,6 +22,7 @@ import math
 import torch
 
 _ids = itertools.count()
+floor = 0.0  # of the case at hand; check.py sets it
 
 
 class Bounded:
@@ -119,7 +123,8 @@ def sub(a, b):
 
 
 def mul(a, b):
-    return Bounded(a.s * b.s, a.k + b.k + 1, lambda: a.v * b.v, [(a, lambda h: mul(h, b)), (b, lambda h: mul(h, a))])
+    s = a.s * b.s
+    return Bounded(s + floor * (s > 0), a.k + b.k + 1, lambda: a.v * b.v, [(a, lambda h: mul(h, b)), (b, lambda h: mul(h, a))])
 
 
 def shift(a, c):
@@ -148,7 +153,7 @@ def reshape(a, shape):
 def _unary(a, f, slope, backward, k=3):
     """slope(v, f(v)): |f'|. backward(node): the derivative as an expression."""
     v = f(a.v)
-    node = Bounded(v.abs() + slope(a.v, v).abs() * a.s, a.k + k, v)
+    node = Bounded(v.abs() + slope(a.v, v).abs() * a.s + floor, a.k + k, v)
     node.needs = a.needs
     if a.needs:
         node.parents = [(a, lambda h: mul(h, backward(node)))]

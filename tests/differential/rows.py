@@ -104,17 +104,22 @@ def gamma_of(case, t):
     return t["gamma"] if "gamma" in t else torch.ones(case["in"][-1], dtype=torch.float64)
 
 
+def single(case, t):
+    """The norm of one value alone, for which PyTorch has no training."""
+    h = (t["x"] - t["x"]) / case["eps"] ** 0.5 * gamma_of(case, t)
+    return h + t["beta"] if "beta" in t else h
+
+
 def batch_norm(case, t):
     x = channels_first(t["x"])
-    if x.numel() == x.shape[1]:  # PyTorch refuses one value per channel; its evaluation is the formula
-        mean, variance = t["x"].reshape(-1), torch.zeros(x.shape[1], dtype=x.dtype)
-        h = (t["x"] - mean.reshape(t["x"].shape)) / torch.sqrt(variance + case["eps"])
-        h = h * t["gamma"] if "gamma" in t else h
-        return h + t["beta"] if "beta" in t else h
+    if x.numel() == x.shape[1]:
+        return single(case, t)
     return channels_last(F.batch_norm(x, None, None, gamma_of(case, t), t.get("beta"), True, 0.1, case["eps"]))
 
 
 def group_norm(case, t):
+    if t["x"].numel() == case["in"][0] * case["groups"]:
+        return single(case, t)
     return channels_last(F.group_norm(channels_first(t["x"]), case["groups"], gamma_of(case, t), t.get("beta"),
                                       case["eps"]))
 

@@ -72,10 +72,13 @@ def explain(arguments, name, case, wrong):
 class Tally:
     def __init__(self):
         self.cases = self.refused = self.failed = 0
+        self.failures = collections.Counter()  # of PyTorch
         self.by_op = collections.defaultdict(lambda: [0, 0, 0, 0.0])  # cases, refused, failed, share
 
     def add(self, case, verdict):
-        wrong, refused, share = verdict
+        wrong, refused, share, failure = verdict
+        if failure:
+            self.failures[f"{case['op']}: {failure.splitlines()[0][:90]}"] += 1
         row = self.by_op[case["op"]]
         self.cases += 1
         row[0] += 1
@@ -89,6 +92,8 @@ class Tally:
         tell(f"{'op':28} {'cases':>7} {'refused':>8} {'failed':>7}  largest error, as a share of its bound")
         for op, (cases, refused, failed, share) in sorted(self.by_op.items()):
             tell(f"{op:28} {cases:7} {refused:8} {failed:7}  {share:.2f}")
+        for what, count in self.failures.items():
+            tell(f"{count} times PyTorch had no derivative, which was taken from the formula: {what}")
 
 
 def chunks(arguments, ops):

@@ -34,7 +34,7 @@ def caught(arguments, op, perturb, wanted=lambda case: True):
     for case in cases:
         if case["dtype"] != "f64" or not wanted(case):
             continue
-        (wrong, refused, _), (faulty, _, _) = (check.judge(arguments.program, arguments.device, [case], p)[0]
+        (wrong, refused, *_), (faulty, *_) = (check.judge(arguments.program, arguments.device, [case], p)[0]
                                                for p in (None, perturb))
         if wrong:
             raise AssertionError(f"{json.dumps(case)} fails without a fault: {wrong}")
