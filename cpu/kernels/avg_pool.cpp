@@ -1,6 +1,6 @@
 // avg_pool and its gradient: channels last, a vector lane owns a channel and sums the real taps of its window
 // in window order; the gradient of an element sums dy / count over the windows that hold it in row-major
-// order.
+// order. A sum is an average whose count is 1: dividing by it changes no bit.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/avg_pool.cpp"
 #include "hwy/foreach_target.h"
@@ -22,10 +22,10 @@ void forward(const PoolGeometry& g, const S* x, S* y) {
              Scratch<std::int64_t> room(taps_of(g));
              for_windows(
                  g, begin, end, room.data(),
-                 [&](std::int64_t pixel, const std::int64_t* taps, std::int64_t count, std::int64_t padded) {
+                 [&](std::int64_t pixel, const std::int64_t* taps, std::int64_t count, std::int64_t by) {
                    const S* in = x + pixel / pixels * sample;
                    S* out = y + pixel * c;
-                   const T divisor = static_cast<T>(g.count_include_pad ? padded : count);
+                   const T divisor = static_cast<T>(by);
                    for_vectors<T>(c, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
                      Vec<T> sum(T{0});
                      for (std::int64_t t = 0; t < count; ++t)
@@ -46,11 +46,10 @@ void backward(const PoolGeometry& g, const S* dy, S* dx) {
   const std::int64_t pixels = g.positions();
   Scratch<T> divisors(pixels);
   for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
-    const Window w = window(g.axis[2], pixel % g.axis[2].out);
-    const Window h = window(g.axis[1], pixel / g.axis[2].out % g.axis[1].out);
-    const Window d = window(g.axis[0], pixel / g.axis[2].out / g.axis[1].out);
-    divisors[pixel] =
-        static_cast<T>(g.count_include_pad ? d.padded * h.padded * w.padded : d.count * h.count * w.count);
+    const Window w = window(g, 2, pixel % g.axis[2].out);
+    const Window h = window(g, 1, pixel / g.axis[2].out % g.axis[1].out);
+    const Window d = window(g, 0, pixel / g.axis[2].out / g.axis[1].out);
+    divisors[pixel] = static_cast<T>(divisor_of(g, d, h, w));
   }
   const T* divisor = divisors.data();
   for_rows(

@@ -80,9 +80,14 @@ void forward(const PoolGeometry& g, const S* x, S* y, std::int64_t* index) {
 
 /// Whether the windows tile the input: then each element of dx has exactly one window.
 bool tiles_input(const PoolGeometry& g) {
-  for (const AxisGeometry& a : g.axis)
+  for (const AxisGeometry& a : g.axis) {
+    if (g.adaptive) {
+      if (a.in % a.out != 0) return false;
+      continue;
+    }
     if (a.filter != a.stride || a.dilation != 1 || a.pad_before != 0 || a.in != a.out * a.stride)
       return false;
+  }
   return true;
 }
 

@@ -1,6 +1,7 @@
 // avg_pool and avg_pool_backward. A thread owns kPack neighbouring channels of one position (pool.cuh).
 // Forward: chain from +0 over the real taps in window order, one division. Backward, in gather form: chain
-// from +0 of dy / count over the windows that hold the element, in row-major order.
+// from +0 of dy / count over the windows that hold the element, in row-major order. A sum is an average whose
+// count is 1: dividing by it changes no bit.
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/pool.cuh"
 
@@ -16,22 +17,18 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
        i += step) {
     const PoolPlace out = pool_place(i, g.c / kPack, ad.out, ah.out, aw.out);
     const S* const sample = x + out.n * g.inputs * g.c + out.c * kPack;
-    const std::int64_t d0 = ad.start(out.at[0]), h0 = ah.start(out.at[1]), w0 = aw.start(out.at[2]);
-    const std::int64_t t_end = ad.end_tap(d0, ad.in), r_end = ah.end_tap(h0, ah.in),
-                       s_end = aw.end_tap(w0, aw.in);
-    const std::int64_t r_first = ah.first_tap(h0), s_first = aw.first_tap(w0);
+    const auto count =
+        static_cast<Compute<S>>(ad.count(out.at[0]) * ah.count(out.at[1]) * aw.count(out.at[2]));
+    const PoolTaps dd = ad.taps(out.at[0]), hh = ah.taps(out.at[1]), ww = aw.taps(out.at[2]);
     Compute<S> sum[kPack] = {};
-    for (std::int64_t t = ad.first_tap(d0); t < t_end; ++t)
-      for (std::int64_t r = r_first; r < r_end; ++r) {
-        const std::int64_t row = ((d0 + t * ad.dilation) * ah.in + h0 + r * ah.dilation) * aw.in + w0;
-        for (std::int64_t s = s_first; s < s_end; ++s) {
-          const Pack<S, kPack> pack = load_pack<S, kPack>(sample + (row + s * aw.dilation) * g.c);
+    for (std::int64_t d = dd.first; d < dd.end; d += ad.step)
+      for (std::int64_t h = hh.first; h < hh.end; h += ah.step) {
+        const std::int64_t row = (d * ah.in + h) * aw.in;
+        for (std::int64_t w = ww.first; w < ww.end; w += aw.step) {
+          const Pack<S, kPack> pack = load_pack<S, kPack>(sample + (row + w) * g.c);
           for (int k = 0; k < kPack; ++k) sum[k] = sum[k] + widen(pack.at[k]);
         }
       }
-    const auto count =
-        static_cast<Compute<S>>(ad.count(out.at[0], g.include_pad) * ah.count(out.at[1], g.include_pad) *
-                                aw.count(out.at[2], g.include_pad));
     Pack<S, kPack> result;
     for (int k = 0; k < kPack; ++k) result.at[k] = numerics::cast<S>(sum[k] / count);
     store_pack<S, kPack>(y + i * kPack, result);
@@ -53,13 +50,13 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
     Compute<S> sum[kPack] = {};
     for (std::int64_t o = ad.first_window(in.at[0]); o < o_end; ++o) {
       if (!ad.holds(o, in.at[0])) continue;
-      const std::int64_t deep = ad.count(o, g.include_pad);
+      const std::int64_t deep = ad.count(o);
       for (std::int64_t p = p_first; p < p_end; ++p) {
         if (!ah.holds(p, in.at[1])) continue;
-        const std::int64_t plane = deep * ah.count(p, g.include_pad);
+        const std::int64_t plane = deep * ah.count(p);
         for (std::int64_t q = q_first; q < q_end; ++q) {
           if (!aw.holds(q, in.at[2])) continue;
-          const auto count = static_cast<Compute<S>>(plane * aw.count(q, g.include_pad));
+          const auto count = static_cast<Compute<S>>(plane * aw.count(q));
           const Pack<S, kPack> pack = load_pack<S, kPack>(sample + ((o * ah.out + p) * aw.out + q) * g.c);
           for (int k = 0; k < kPack; ++k) sum[k] = sum[k] + widen(pack.at[k]) / count;
         }

@@ -19,19 +19,16 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
        i += step) {
     const PoolPlace out = pool_place(i, g.c / kPack, ad.out, ah.out, aw.out);
     const S* const sample = x + out.n * g.inputs * g.c + out.c * kPack;
-    const std::int64_t d0 = ad.start(out.at[0]), h0 = ah.start(out.at[1]), w0 = aw.start(out.at[2]);
-    const std::int64_t t_end = ad.end_tap(d0, ad.in), r_end = ah.end_tap(h0, ah.in),
-                       s_end = aw.end_tap(w0, aw.in);
-    const std::int64_t r_first = ah.first_tap(h0), s_first = aw.first_tap(w0);
+    const PoolTaps dd = ad.taps(out.at[0]), hh = ah.taps(out.at[1]), ww = aw.taps(out.at[2]);
     Compute<S> best[kPack] = {};
     Pack<S, kPack> value{};
     Pack<std::int64_t, kPack> where;
     for (int k = 0; k < kPack; ++k) where.at[k] = -1;
-    for (std::int64_t t = ad.first_tap(d0); t < t_end; ++t)
-      for (std::int64_t r = r_first; r < r_end; ++r) {
-        const std::int64_t row = ((d0 + t * ad.dilation) * ah.in + h0 + r * ah.dilation) * aw.in + w0;
-        for (std::int64_t s = s_first; s < s_end; ++s) {
-          const std::int64_t position = row + s * aw.dilation;
+    for (std::int64_t d = dd.first; d < dd.end; d += ad.step)
+      for (std::int64_t h = hh.first; h < hh.end; h += ah.step) {
+        const std::int64_t row = (d * ah.in + h) * aw.in;
+        for (std::int64_t w = ww.first; w < ww.end; w += aw.step) {
+          const std::int64_t position = row + w;
           const Pack<S, kPack> pack = load_pack<S, kPack>(sample + position * g.c);
           for (int k = 0; k < kPack; ++k) {
             const Compute<S> v = widen(pack.at[k]);

@@ -7,55 +7,70 @@
 
 namespace isobit::gpu::kernels {
 
-/// AxisGeometry for kernels, and with it the arithmetic of windows.
-struct PoolAxis {
-  std::int64_t in, filter, out, stride, dilation, before, after;
+/// What an average divides by: nothing, the taps inside the input, or those inside the padded input.
+enum class PoolCount : std::uint8_t { one, real, padded };
 
-  /// Input coordinate of the first tap of window o.
-  __device__ std::int64_t start(std::int64_t o) const { return o * stride - before; }
-  /// The first tap that does not lie before the input.
-  __device__ std::int64_t first_tap(std::int64_t start) const {
-    return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+/// The coordinates of a window that lie inside the input: first, first + step, ... below end.
+struct PoolTaps {
+  std::int64_t first, end;
+};
+
+/// AxisGeometry for kernels, and with it the arithmetic of windows. Of an adaptive axis step is 1, and
+/// filter, stride and padding are not looked at.
+struct PoolAxis {
+  std::int64_t in, filter, out, stride, step, before, after;
+  bool adaptive;
+  PoolCount counted;
+
+  __device__ std::int64_t steps(std::int64_t distance) const {
+    return step == 1 ? distance : distance / step;
   }
-  /// One past the last tap that lies below coordinate `limit`.
-  __device__ std::int64_t end_tap(std::int64_t start, std::int64_t limit) const {
-    if (start >= limit) return 0;
-    const std::int64_t end = (limit - 1 - start) / dilation + 1;
-    return end < filter ? end : filter;
+
+  __device__ PoolTaps taps(std::int64_t o) const {
+    if (adaptive) return {o * in / out, ((o + 1) * in - 1) / out + 1};
+    const std::int64_t start = o * stride - before, end = start + (filter - 1) * step + 1;
+    const std::int64_t skipped = start < 0 ? steps(step - 1 - start) : 0;
+    return {start + skipped * step, end < in ? end : in};
   }
-  /// Taps of window o that an average divides by: those inside the input, or inside the padded input.
-  __device__ std::int64_t count(std::int64_t o, bool include_pad) const {
-    const std::int64_t s = start(o);
-    if (include_pad) return end_tap(s, in + after);
-    const std::int64_t first = first_tap(s), end = end_tap(s, in);
-    return end > first ? end - first : 0;
+  /// Taps of window o that an average divides by.
+  __device__ std::int64_t count(std::int64_t o) const {
+    if (counted == PoolCount::one) return 1;
+    if (counted == PoolCount::padded) {  // the window begins in the padded input
+      const std::int64_t fitting = steps(in + after - 1 - (o * stride - before)) + 1;
+      return fitting < filter ? fitting : filter;
+    }
+    const PoolTaps t = taps(o);
+    return steps(t.end - 1 - t.first) + 1;
   }
   /// The first window that may hold coordinate i, and one past the last.
   __device__ std::int64_t first_window(std::int64_t i) const {
-    const std::int64_t reach = i + before - (filter - 1) * dilation;
+    if (adaptive) return i * out / in;
+    const std::int64_t reach = i + before - (filter - 1) * step;
     return reach <= 0 ? 0 : (reach + stride - 1) / stride;
   }
   __device__ std::int64_t end_window(std::int64_t i) const {
-    const std::int64_t end = i + before < 0 ? 0 : (i + before) / stride + 1;
+    if (adaptive) return ((i + 1) * out - 1) / in + 1;
+    const std::int64_t end = (i + before) / stride + 1;
     return end < out ? end : out;
   }
   /// Whether window o, between the two, holds coordinate i: a dilated one may step over it.
   __device__ bool holds(std::int64_t o, std::int64_t i) const {
-    return dilation == 1 || (i - start(o)) % dilation == 0;
+    return step == 1 || (i - (o * stride - before)) % step == 0;
   }
 };
 
 /// PoolGeometry for kernels.
 struct Pool {
   std::int64_t n, c, inputs, outputs;  // inputs, outputs: positions of one sample
-  bool include_pad;
   PoolAxis axis[3];
 
-  explicit Pool(const PoolGeometry& g)
-      : n(g.n), c(g.c), inputs(1), outputs(g.positions()), include_pad(g.count_include_pad), axis{} {
+  explicit Pool(const PoolGeometry& g) : n(g.n), c(g.c), inputs(1), outputs(g.positions()), axis{} {
+    const bool padded = g.count_include_pad && !g.adaptive;
+    const PoolCount counted = g.sum ? PoolCount::one : padded ? PoolCount::padded : PoolCount::real;
     for (std::size_t i = 0; i < 3; ++i) {
       const AxisGeometry& a = g.axis[i];
-      axis[i] = {a.in, a.filter, a.out, a.stride, a.dilation, a.pad_before, a.pad_after};
+      const std::int64_t step = g.adaptive || a.filter == 1 ? 1 : a.dilation;
+      axis[i] = {a.in, a.filter, a.out, a.stride, step, a.pad_before, a.pad_after, g.adaptive, counted};
       inputs *= a.in;
     }
   }
