@@ -139,6 +139,36 @@ for shape, size, alpha, beta, bias in [([3, 2, 7], 3, 0.5, 0.75, 1.0), ([2, 3, 2
          lambda x: channels_last(F.local_response_norm(channels_first(x).flip(1), size, alpha, beta, bias).flip(1)),
          size=size, alpha=alpha, beta=beta, bias=bias)
 
+for shape, output in [([2, 7, 3], [3]), ([2, 5, 6, 2], [3, 4]), ([1, 4, 3, 5, 2], [2, 5, 3]), ([2, 6, 4, 3], [1, 1])]:
+    average = [F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d][len(output) - 1]
+    highest = [F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d][len(output) - 1]
+    text = ",".join(map(str, output))
+    case("adaptive_avg_pool", [torch.randn(shape)], lambda x: channels_last(average(channels_first(x), output)),
+         output=text)
+    case("adaptive_max_pool", [torch.randn(shape)], lambda x: channels_last(highest(channels_first(x), output)),
+         output=text)
+
+for shape, to, window in [([2, 3, 2], [2, 9, 2], 3), ([2, 2, 3, 2], [2, 4, 6, 2], 2)]:
+    pool = [F.max_pool1d, F.max_pool2d][len(shape) - 3]
+    unpool = [F.max_unpool1d, F.max_unpool2d][len(shape) - 3]
+    index = pool(channels_first(torch.randn(to)), window, return_indices=True)[1]
+    case("max_unpool", [torch.randn(shape)],
+         lambda x: channels_last(unpool(channels_first(x), index, window, output_size=to[1:-1])),
+         to="x".join(map(str, to)), index="/".join(map(str, channels_last(index).flatten().tolist())))
+
+# PyTorch takes x^p, not |x|^p: whole odd p and p that are not whole are only compared on positive numbers.
+for shape, window, stride, p in [([2, 7, 3], [3], [2], 2), ([2, 5, 6, 2], [2, 3], [1, 2], 2), ([2, 5, 6, 2], [2, 2], [2, 2], 4),
+                                 ([2, 5, 6, 2], [3, 2], [1, 1], 3), ([1, 4, 5, 2], [2, 2], [2, 1], 2.5),
+                                 ([2, 5, 6, 2], [2, 2], [2, 2], 1)]:
+    norm = [F.lp_pool1d, F.lp_pool2d][len(window) - 1]
+    kernel, step = (window[0], stride[0]) if len(window) == 1 else (window, stride)
+    x = torch.randn(shape) if p in (2, 4) else torch.rand(shape) + 0.25
+    case("lp_pool", [x], lambda x: channels_last(norm(channels_first(x), p, kernel, step)),
+         window=",".join(map(str, window)), stride=",".join(map(str, stride)), p=p)
+case("sum_pool", [torch.randn(2, 7, 6, 3)],
+     lambda x: channels_last(F.avg_pool2d(channels_first(x), (3, 2), (2, 1), (1, 1), divisor_override=1)),
+     window="3,2", stride="2,1", pad="1:1,1:1", ceil=0)
+
 os.makedirs(FOLDER, exist_ok=True)
 with open(os.path.join(FOLDER, "torch.txt"), "w") as out:
     out.write(f"# made by scripts/make_conformance_data.py with PyTorch {torch.__version__.split('+')[0]}\n")

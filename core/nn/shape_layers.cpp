@@ -1,8 +1,6 @@
-// Layers without parameters: Input, pooling, Flatten, Dropout, Lambda, and the activations.
+// Layers without parameters: Input, Flatten, Dropout, Lambda, and the activations.
 #include <isobit/autograd.h>
 #include <isobit/nn_layers.h>
-
-#include "core/geometry.h"
 
 namespace isobit::nn {
 namespace {
@@ -75,54 +73,6 @@ class InputModule final : public Module {
   InputOptions options_;
 };
 
-class Pool2DModule final : public Module {
- public:
-  Pool2DModule(bool max, PerAxis window, PoolOptions options)
-      : max_(max), window_(window), options_(std::move(options)) {
-    for (int i = 0; i < 2; ++i)
-      if (window.value[static_cast<std::size_t>(i)] < 1 || window.count > 2)
-        fail(max ? "MaxPool2D" : "AvgPool2D",
-             "the window must be one or two extents of at least 1, got {} x {}", window.value[0],
-             window.value[1]);
-  }
-  std::string kind() const override { return max_ ? "MaxPool2D" : "AvgPool2D"; }
-  std::string describe() const override {
-    return fmt::format("{}({}x{})", kind(), window_.value[0], window_.value[1]);
-  }
-  Plan plan(const Shape& in) const override {
-    if (in.rank() != 3) fail("nn", "{} needs samples [h, w, c], got {}", kind(), in);
-    const PoolGeometry g =
-        make_pool_geometry(max_ ? "max_pool" : "avg_pool", in.inserted(0, 1), window_, options_);
-    Plan plan;
-    plan.output = Shape{g.axis[1].out, g.axis[2].out, in[2]};
-    return plan;
-  }
-  Tensor forward(const Tensor& x) override {
-    return max_ ? max_pool(x, window_, options_) : avg_pool(x, window_, options_);
-  }
-
- private:
-  bool max_;
-  PerAxis window_;
-  PoolOptions options_;
-};
-
-class GlobalPoolModule final : public Module {
- public:
-  explicit GlobalPoolModule(bool max) : max_(max) {}
-  std::string kind() const override { return max_ ? "GlobalMaxPool" : "GlobalAvgPool"; }
-  Plan plan(const Shape& in) const override {
-    if (in.rank() < 2) fail("nn", "{} needs samples [h, w, c], got {}", kind(), in);
-    Plan plan;
-    plan.output = Shape{in[-1]};
-    return plan;
-  }
-  Tensor forward(const Tensor& x) override { return max_ ? global_max_pool(x) : global_avg_pool(x); }
-
- private:
-  bool max_;
-};
-
 class FlattenModule final : public Module {
  public:
   std::string kind() const override { return "Flatten"; }
@@ -157,12 +107,6 @@ Layer activation(std::string name, Function function) {
 }  // namespace
 
 Input::Input(const Shape& sample, InputOptions options) : Layer(make<InputModule>(sample, options)) {}
-MaxPool2D::MaxPool2D(PerAxis window, PoolOptions options)
-    : Layer(make<Pool2DModule>(true, window, std::move(options))) {}
-AvgPool2D::AvgPool2D(PerAxis window, PoolOptions options)
-    : Layer(make<Pool2DModule>(false, window, std::move(options))) {}
-GlobalAvgPool::GlobalAvgPool() : Layer(make<GlobalPoolModule>(false)) {}
-GlobalMaxPool::GlobalMaxPool() : Layer(make<GlobalPoolModule>(true)) {}
 Dropout::Dropout(double p) : Layer(make<DropoutModule>(p)) {}
 Flatten::Flatten() : Layer(make<FlattenModule>()) {}
 Lambda::Lambda(std::string name, std::function<Tensor(const Tensor&)> function)

@@ -25,24 +25,12 @@ Shape joined(const Shape& front, const Shape& rows, int from, const char* op) {
   return Shape(std::span<const std::int64_t>(extents.data(), rank));
 }
 
-Tensor scatter_recorded(const Tensor& y, const Tensor& index, const Shape& x_shape);
-
 Tensor gather_recorded(const Tensor& x, const Tensor& index, const Shape& y_shape) {
   Tensor y = empty_as(x, y_shape);
   backend(x.device()).gather_rows(view(x), view(index), row_size(x.shape(), 1), fresh_view(y));
   if (!recording({&x})) return y;
   return record("gather", {x}, y, {index}, [from = x.shape()](const BackwardContext& c) {
-    return Gradients{scatter_recorded(c.dy(), c.saved(0), from)};
-  });
-}
-
-Tensor scatter_recorded(const Tensor& y, const Tensor& index, const Shape& x_shape) {
-  Tensor x = empty_as(y, x_shape);
-  backend(y.device())
-      .scatter_add_rows(view(y), view(index), x_shape.begin()[0], row_size(x_shape, 1), fresh_view(x));
-  if (!recording({&y})) return x;
-  return record("scatter_add", {y}, x, {index}, [from = y.shape()](const BackwardContext& c) {
-    return Gradients{gather_recorded(c.dy(), c.saved(0), from)};
+    return Gradients{scatter_add_recorded(c.dy(), c.saved(0), from)};
   });
 }
 
@@ -53,6 +41,17 @@ void require_index(const char* op, const Tensor& x, const Tensor& index, std::in
 }
 
 }  // namespace
+
+Tensor scatter_add_recorded(const Tensor& y, const Tensor& index, const Shape& x_shape) {
+  Tensor x = empty_as(y, x_shape);
+  backend(y.device())
+      .scatter_add_rows(view(y), view(index), x_shape.begin()[0], row_size(x_shape, 1), fresh_view(x));
+  if (!recording({&y})) return x;
+  return record("scatter_add", {y}, x, {index}, [from = y.shape()](const BackwardContext& c) {
+    return Gradients{gather_recorded(c.dy(), c.saved(0), from)};
+  });
+}
+
 }  // namespace ops
 
 Tensor gather(const Tensor& x, const Tensor& index) {
@@ -70,7 +69,7 @@ Tensor scatter_add(const Tensor& y, const Tensor& index, std::int64_t rows) {
   if (y.rank() < lead || !(y.shape().sub(0, lead) == index.shape()))
     fail("scatter_add", "y {} does not begin with the shape of index {}", y.shape(), index.shape());
   ops::require_index("scatter_add", y, index, rows);
-  return ops::scatter_recorded(y, index, ops::joined(Shape{rows}, y.shape(), lead, "scatter_add"));
+  return ops::scatter_add_recorded(y, index, ops::joined(Shape{rows}, y.shape(), lead, "scatter_add"));
 }
 
 Tensor one_hot(const Tensor& labels, std::int64_t classes, double on, double off, DType dtype) {

@@ -65,6 +65,13 @@ Tensor conv_backward_filter_recorded(const ConvGeometry& g, const Tensor& x, con
                                      const Shape& w);
 /// Filters as the kernels take them: a true convolution's are reversed on their spatial axes.
 Tensor oriented_filter(const Tensor& w, bool flipped);
+/// x[n, ..., c] of floating elements; and the spatial axes of one that has some.
+void require_pool_input(const char* op, const Tensor& x);
+std::span<const int> pooled_axes(const char* op, const Tensor& x);
+/// Averages or sums, as g says.
+Tensor avg_pool_recorded(const PoolGeometry& g, const Tensor& x);
+/// scatter_add with indices that are checked already.
+Tensor scatter_add_recorded(const Tensor& y, const Tensor& index, const Shape& x_shape);
 /// The op that an activation stands for.
 Tensor activated(Activate activation, double slope, const Tensor& z);
 /// Sum over all axes but the last: the gradient of a bias.

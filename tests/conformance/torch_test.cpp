@@ -122,6 +122,11 @@ Tensor avg_pool_of(const Case& c, const Inputs& in) {
   return avg_pool(in[0], c.per_axis("window"), o);
 }
 
+Tensor max_unpool_of(const Case& c, const Inputs& in) {
+  const Tensor index = from_vector(c.list("index", '/'), in[0].shape());
+  return max_unpool(in[0], index, shape_of(c.options.at("to")));
+}
+
 Tensor cross_entropy_of(const Case& c, const Inputs& in) {
   const Tensor labels = from_vector(c.list("labels"), shape_of(c.options.at("rows")));
   return cross_entropy(in[0], labels, {.label_smoothing = c.number("smoothing")});
@@ -140,6 +145,19 @@ const std::map<std::string, Function>& functions() {
       {"conv", conv_of},
       {"max_pool", max_pool_of},
       {"avg_pool", avg_pool_of},
+      {"adaptive_avg_pool",
+       [](const Case& c, const Inputs& in) { return adaptive_avg_pool(in[0], c.per_axis("output")); }},
+      {"adaptive_max_pool",
+       [](const Case& c, const Inputs& in) { return adaptive_max_pool(in[0], c.per_axis("output")); }},
+      {"max_unpool", max_unpool_of},
+      {"lp_pool",
+       [](const Case& c, const Inputs& in) {
+         PoolOptions o;
+         o.stride = c.per_axis("stride");
+         return lp_pool(in[0], c.per_axis("window"), c.number("p"), o);
+       }},
+      {"sum_pool",
+       [](const Case& c, const Inputs& in) { return sum_pool(in[0], c.per_axis("window"), pool_of(c)); }},
       {"relu", plain(relu)},
       {"elu", [](const Case&, const Inputs& in) { return elu(in[0]); }},
       {"leaky_relu", [](const Case&, const Inputs& in) { return leaky_relu(in[0]); }},

@@ -33,6 +33,12 @@ TEST(NnLayers, InferredShapesAreThoseOfTheForwardPass) {
       {nn::AvgPool2D({2, 3}), {4, 3, 6}},
       {nn::GlobalAvgPool(), {6}},
       {nn::GlobalMaxPool(), {6}},
+      {nn::GlobalLpPool(3), {6}},
+      {nn::MaxPool(3, {.stride = 2, .ceil_mode = true}), {4, 5, 6}},
+      {nn::AvgPool(2, {.stride = 1, .dilation = 3}), {6, 8, 6}},
+      {nn::LpPool({2, 3}, 3), {4, 3, 6}},
+      {nn::AdaptiveAvgPool({2, 15}), {2, 15, 6}},
+      {nn::AdaptiveMaxPool(4), {4, 4, 6}},
       {nn::Flatten(), {9 * 11 * 6}},
       {nn::Linear(5), {9, 11, 5}},
       {nn::BatchNorm(), image},
@@ -58,6 +64,24 @@ TEST(NnLayers, InferredShapesAreThoseOfTheForwardPass) {
     EXPECT_EQ(layer.output_shape(image), out) << layer.module().describe();
     EXPECT_EQ(layer(x).shape(), out.inserted(0, 2)) << layer.module().describe();
   }
+}
+
+TEST(NnLayers, PoolingTakesOneToThreeSpatialAxes) {
+  for (const Shape& sample : {Shape{6, 2}, Shape{6, 8, 2}, Shape{4, 6, 8, 2}}) {
+    const Tensor x = random_normal(sample.inserted(0, 3), random_key(Seed{1}, "x"));
+    const std::pair<nn::Layer, Tensor> cases[] = {{nn::MaxPool(2), max_pool(x, 2)},
+                                                  {nn::AvgPool(2), avg_pool(x, 2)},
+                                                  {nn::LpPool(2, 3), lp_pool(x, 2, 3)},
+                                                  {nn::AdaptiveAvgPool(3), adaptive_avg_pool(x, 3)},
+                                                  {nn::AdaptiveMaxPool(3), adaptive_max_pool(x, 3)},
+                                                  {nn::GlobalLpPool(), global_lp_pool(x)}};
+    for (const auto& [layer, y] : cases) {
+      EXPECT_TRUE(equal_bits(layer(x), y)) << layer.module().describe();
+      EXPECT_EQ(layer.output_shape(sample).inserted(0, 3), y.shape()) << layer.module().describe();
+    }
+  }
+  EXPECT_EQ(nn::LpPool({2, 3}, 2).module().describe(), "LpPool(2x3, p=2)");
+  EXPECT_EQ(nn::MaxPool2D(2).module().describe(), "MaxPool2D(2x2)");
 }
 
 TEST(NnLayers, ConvolutionsActivationIsTheBitsOfAReLU) {
@@ -88,6 +112,11 @@ TEST(NnLayers, WrongOptionsAreRefusedWhenTheLayerIsMade) {
   EXPECT_THROW(nn::Conv2D(8, 3, {.groups = 3}), Error);
   EXPECT_THROW(nn::Linear(0), Error);
   EXPECT_THROW(nn::MaxPool2D(0), Error);
+  EXPECT_THROW(nn::MaxPool2D({2, 2, 2}), Error);
+  EXPECT_THROW(nn::AvgPool({2, 2, 0}), Error);
+  EXPECT_THROW(nn::LpPool(2, 0.5), Error);
+  EXPECT_THROW(nn::GlobalLpPool(std::nan("")), Error);
+  EXPECT_THROW(nn::AdaptiveAvgPool(0), Error);
   EXPECT_THROW(nn::Dropout(1), Error);
   EXPECT_THROW(nn::Dropout(std::nan("")), Error);
   EXPECT_THROW(nn::BatchNorm({.momentum = 2}), Error);
@@ -104,6 +133,9 @@ TEST(NnLayers, WrongShapesAreRefusedWhenTheNetworkIsBuilt) {
   EXPECT_THROW(nn::Conv2D(8, 3).build({8, 3}), Error);
   EXPECT_THROW(nn::GroupNorm(4).build({8, 8, 6}), Error);
   EXPECT_THROW(nn::MaxPool2D(3).build({2, 8, 6}), Error);
+  EXPECT_THROW(nn::AvgPool2D(2).build({8, 6}), Error);
+  EXPECT_THROW(nn::AvgPool({2, 2}).build({8, 6}), Error);
+  EXPECT_THROW(nn::LpPool(2, 2).build({6}), Error);
   const nn::Sequential net{nn::Conv2D(4, 3), nn::Conv2D(4, 9)};
   EXPECT_THROW(net.build({8, 8, 1}), Error);
   EXPECT_FALSE(net.built());

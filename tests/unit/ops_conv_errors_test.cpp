@@ -3,6 +3,7 @@
 #include <isobit/ops.h>
 
 #include <functional>
+#include <limits>
 
 namespace isobit {
 namespace {
@@ -131,8 +132,8 @@ TEST_F(PoolErrors, Windows) {
   o.padding = -1;
   expect_error([&] { avg_pool(x, 2, o); }, {"avg_pool", "{-1,-1}"});
   o = {};
-  o.dilation = 2;
-  expect_error([&] { avg_pool(x, 2, o); }, {"avg_pool", "dilation is 2"});
+  o.dilation = 8;
+  expect_error([&] { avg_pool(x, 2, o); }, {"avg_pool", "spans 9", "dilation 8", "padded input 8"});
   o.dilation = 5;
   o.padding = 4;
   expect_error(
@@ -142,6 +143,68 @@ TEST_F(PoolErrors, Windows) {
       {"max_pool", "without an element", "padding 4", "dilation 5"});
   expect_error([&] { global_avg_pool(ones({2, 3})); }, {"global_avg_pool", "[2,3]"});
   expect_error([&] { global_max_pool(ones({2, 0, 3})); }, {"max", "[2,0,3]"});
+}
+
+TEST_F(PoolErrors, TheNameIsThatOfTheOpThatWasCalled) {
+  expect_error([&] { max_pool_with_indices(x, 9); }, {"max_pool_with_indices", "spans 9"});
+  expect_error([&] { sum_pool(x, 9); }, {"sum_pool", "spans 9"});
+  expect_error([&] { sum_pool(x.to(DType::i32), 2); }, {"sum_pool", "i32"});
+  expect_error([&] { lp_pool(x, 9); }, {"lp_pool", "spans 9"});
+  expect_error([&] { lp_pool(x.to(DType::u8), 2); }, {"lp_pool", "u8"});
+}
+
+TEST_F(PoolErrors, Powers) {
+  expect_error([&] { lp_pool(x, 2, 0.5); }, {"lp_pool", "p is 0.5", "at least 1"});
+  expect_error([&] { lp_pool(x, 2, std::numeric_limits<double>::infinity()); }, {"lp_pool", "p is inf"});
+  expect_error([&] { lp_pool(x, 2, std::numeric_limits<double>::quiet_NaN()); }, {"lp_pool", "p is nan"});
+  expect_error([&] { global_lp_pool(x, -2); }, {"global_lp_pool", "p is -2"});
+  expect_error([&] { global_lp_pool(ones({2, 3})); }, {"global_lp_pool", "[2,3]"});
+}
+
+TEST_F(PoolErrors, AdaptiveOutputs) {
+  expect_error([&] { adaptive_avg_pool(x, 0); }, {"adaptive_avg_pool", "output is 0"});
+  expect_error([&] { adaptive_max_pool(x, PerAxis(2, -3)); },
+               {"adaptive_max_pool", "output is -3", "axis 1"});
+  expect_error([&] { adaptive_max_pool_with_indices(x, PerAxis(2, 2, 2)); },
+               {"adaptive_max_pool_with_indices", "output", "3 axes", "2 spatial"});
+  expect_error([&] { adaptive_avg_pool(ones({2, 0, 3}), 1); }, {"adaptive_avg_pool", "extent 0", "[2,0,3]"});
+  expect_error([&] { adaptive_avg_pool(ones({2, 3}), 1); }, {"adaptive_avg_pool", "[2,3]"});
+  expect_error([&] { adaptive_avg_pool(x.to(DType::i64), 1); }, {"adaptive_avg_pool", "i64"});
+  expect_error(
+      [&] {
+        adaptive_avg_pool(ones({0, 1 << 20, 3}), std::int64_t{1} << 50);
+      },
+      {"adaptive_avg_pool", "[0,1048576,3]"});
+}
+
+TEST_F(PoolErrors, UnpoolNamesTheIndexAndItsPosition) {
+  const Tensor y = ones({1, 2, 2});
+  const auto indices = [](std::vector<std::int64_t> v) { return from_vector(v, {1, 2, 2}); };
+  expect_error(
+      [&] {
+        max_unpool(y, indices({0, 1, 5, 2}), {1, 5, 2});
+      },
+      {"max_unpool", "index 5 at position 2", "[0, 5)"});
+  expect_error(
+      [&] {
+        max_unpool(y, indices({0, 1, 2, -7}), {1, 5, 2});
+      },
+      {"max_unpool", "index -7 at position 3", "[0, 5)"});
+  expect_error([&] { max_unpool(y, indices({0, 0, 0, 0}), {1, 0, 2}); }, {"max_unpool", "[0, 0)"});
+  const Tensor fine = indices({0, 1, 2, 3});
+  expect_error([&] { max_unpool(y, fine, {2, 5, 2}); }, {"max_unpool", "[2,5,2]", "[1,2,2]"});
+  expect_error([&] { max_unpool(y, fine, {1, 5, 3}); }, {"max_unpool", "[1,5,3]", "[1,2,2]"});
+  expect_error([&] { max_unpool(y, fine, {1, 5, 5, 2}); }, {"max_unpool", "[1,5,5,2]", "3 axes"});
+  expect_error([&] { max_unpool(y, fine.to(DType::i32), {1, 5, 2}); }, {"max_unpool", "i32", "i64"});
+  expect_error(
+      [&] {
+        max_unpool(y, fine.reshape({1, 4, 1}), {1, 5, 2});
+      },
+      {"max_unpool", "[1,4,1]", "[1,2,2]"});
+  expect_error([&] { max_unpool(y.to(DType::u8), fine, {1, 5, 2}); }, {"max_unpool", "u8"});
+  expect_error([&] { max_unpool(ones({2, 2}), indices({0, 1, 2, 3}), {2, 2}); }, {"max_unpool", "2 axes"});
+  expect_error([&] { max_unpool(Tensor(), fine, {1, 5, 2}); }, {"max_unpool", "undefined"});
+  expect_error([&] { max_unpool(y, Tensor(), {1, 5, 2}); }, {"max_unpool", "undefined"});
 }
 
 }  // namespace

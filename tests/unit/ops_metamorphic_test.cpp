@@ -84,6 +84,13 @@ TEST_P(Metamorphic, ABatchEqualsItsSamples) {
       {"linear", [&](const Tensor& t, const Tensor&) { return linear(t, w2); }},
       {"max_pool", [](const Tensor& t, const Tensor&) { return max_pool(t, 2); }},
       {"avg_pool", [](const Tensor& t, const Tensor&) { return avg_pool(t, 3); }},
+      {"lp_pool", [](const Tensor& t, const Tensor&) { return lp_pool(t, 2, 3); }},
+      {"adaptive_avg_pool", [](const Tensor& t, const Tensor&) { return adaptive_avg_pool(t, 4); }},
+      {"max_unpool",
+       [](const Tensor& t, const Tensor&) {
+         const MaxPoolResult r = max_pool_with_indices(t, 2, {.stride = 1});
+         return max_unpool(r.y, r.index, t.shape());
+       }},
       {"global_avg_pool", [](const Tensor& t, const Tensor&) { return global_avg_pool(t); }},
       {"softmax", [](const Tensor& t, const Tensor&) { return softmax(t); }},
       {"log_softmax", [](const Tensor& t, const Tensor&) { return log_softmax(t); }},

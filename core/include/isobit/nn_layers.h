@@ -45,16 +45,39 @@ class Linear : public Layer {
   explicit Linear(std::int64_t outputs, LinearOptions options = {});
 };
 
-/// Windows of max_pool and avg_pool (isobit/ops.h); the stride is the window unless given.
+/// Windows of max_pool, avg_pool and lp_pool (isobit/ops_pool.h) over one to three spatial axes; the stride
+/// is the window unless given.
+class MaxPool : public Layer {
+ public:
+  explicit MaxPool(PerAxis window, const PoolOptions& options = {});
+};
+class AvgPool : public Layer {
+ public:
+  explicit AvgPool(PerAxis window, const PoolOptions& options = {});
+};
+class LpPool : public Layer {
+ public:
+  explicit LpPool(PerAxis window, double p, const PoolOptions& options = {});
+};
+/// The same for images [n, h, w, c] alone.
 class MaxPool2D : public Layer {
  public:
-  explicit MaxPool2D(PerAxis window, PoolOptions options = {});
+  explicit MaxPool2D(PerAxis window, const PoolOptions& options = {});
 };
 class AvgPool2D : public Layer {
  public:
-  explicit AvgPool2D(PerAxis window, PoolOptions options = {});
+  explicit AvgPool2D(PerAxis window, const PoolOptions& options = {});
 };
-/// Mean or maximum over all positions: [n, h, w, c] to [n, c].
+/// `output` windows on each spatial axis, whatever its extent: adaptive_max_pool, adaptive_avg_pool.
+class AdaptiveMaxPool : public Layer {
+ public:
+  explicit AdaptiveMaxPool(PerAxis output);
+};
+class AdaptiveAvgPool : public Layer {
+ public:
+  explicit AdaptiveAvgPool(PerAxis output);
+};
+/// Mean, maximum or p-norm over all positions: [n, ..., c] to [n, c].
 class GlobalAvgPool : public Layer {
  public:
   GlobalAvgPool();
@@ -62,6 +85,10 @@ class GlobalAvgPool : public Layer {
 class GlobalMaxPool : public Layer {
  public:
   GlobalMaxPool();
+};
+class GlobalLpPool : public Layer {
+ public:
+  explicit GlobalLpPool(double p = 2);
 };
 
 struct BatchNormOptions {

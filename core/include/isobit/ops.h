@@ -3,15 +3,15 @@
 // the shapes and what was expected. Each op's order of summation is in docs/numerics.md and named here in
 // brackets.
 #pragma once
+#include <isobit/ops_pool.h>
 #include <isobit/pad_mode.h>
+#include <isobit/per_axis.h>
 #include <isobit/tensor.h>
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace isobit {
@@ -184,36 +184,6 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {});
 // ---- convolution
 enum class Activate : std::uint8_t { none, relu, leaky_relu, silu, sigmoid, tanh, gelu };
 
-/// One number for all spatial axes, or one per axis.
-struct PerAxis {
-  std::array<std::int64_t, 3> value{1, 1, 1};
-  int count = 1;                                             ///< 1 = the same for all
-  PerAxis(std::int64_t v) : value{v, v, v} {}                // NOLINT: implicit on purpose
-  PerAxis(int v) : PerAxis(static_cast<std::int64_t>(v)) {}  // NOLINT
-  PerAxis(std::int64_t a, std::int64_t b) : value{a, b, 1}, count(2) {}
-  PerAxis(std::int64_t a, std::int64_t b, std::int64_t c) : value{a, b, c}, count(3) {}
-};
-enum class SameRule : std::uint8_t {
-  valid,       ///< no padding
-  same_upper,  ///< out = ceil(in / stride), the odd pixel after (TensorFlow, ONNX SAME_UPPER)
-  same_lower,  ///< the odd pixel before
-  full,        ///< dilation * (filter - 1) on both sides: wherever filter and input touch
-  causal,      ///< dilation * (filter - 1) before, on every axis: no output sees what comes after it
-};
-inline constexpr SameRule Same = SameRule::same_upper;
-inline constexpr SameRule Valid = SameRule::valid;
-/// How much padding: a rule, a width for every side, a width per axis, or {before, after} per axis (negative
-/// crops).
-struct Padding {
-  std::variant<SameRule, std::vector<std::pair<std::int64_t, std::int64_t>>> value = SameRule::valid;
-  int count = 1;
-  Padding() = default;
-  Padding(SameRule rule) : value(rule) {}  // NOLINT
-  Padding(std::int64_t all)
-      : value(std::vector<std::pair<std::int64_t, std::int64_t>>{{all, all}}) {}                  // NOLINT
-  Padding(int all) : Padding(static_cast<std::int64_t>(all)) {}                                   // NOLINT
-  Padding(std::vector<std::pair<std::int64_t, std::int64_t>> sides) : value(std::move(sides)) {}  // NOLINT
-};
 struct ConvOptions {
   PerAxis stride = 1;
   Padding padding = {};
@@ -261,22 +231,6 @@ struct ConvTransposeOptions {
 /// element's stride phase] Error where no convolution maps y's shape to x's.
 Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& b = {},
                       const ConvTransposeOptions& options = {});
-
-// ---- pooling
-struct PoolOptions {
-  std::optional<PerAxis> stride = {};  ///< default: the window
-  Padding padding = {};
-  PerAxis dilation = 1;  ///< max only
-  bool ceil_mode =
-      false;  ///< a last partial window counts, if it begins inside the input or its left padding
-  bool count_include_pad = false;  ///< average only
-};
-Tensor max_pool(const Tensor& x, PerAxis window, const PoolOptions& options = {});
-Tensor avg_pool(const Tensor& x, PerAxis window, const PoolOptions& options = {});
-/// Mean or maximum over all spatial axes: [n, ..., c] to [n, c]. [blocked chain in row-major order of the
-/// positions]
-Tensor global_avg_pool(const Tensor& x);
-Tensor global_max_pool(const Tensor& x);
 
 // ---- rows of the last axis [lanes]
 Tensor softmax(const Tensor& x);
