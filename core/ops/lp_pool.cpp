@@ -35,7 +35,7 @@ Tensor root(const Tensor& s, double p) {
   if (p == 1) return s;
   return except_at_zero(s, 0, [p](Tensor v) {
     double rest = p;
-    for (; std::fmod(rest, 2) == 0; rest /= 2) v = sqrt(v);
+    for (; rest == 2 * std::floor(rest / 2); rest /= 2) v = sqrt(v);
     return rest == 1 ? v : exp(div_scalar(log(v), rest));
   });
 }
