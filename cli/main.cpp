@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   isobit::cli::add_bench(app, run);
   isobit::cli::add_verify(app, run);
   isobit::cli::add_explain(app, run);
+  isobit::cli::add_support(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -35,8 +35,17 @@ class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants {
   void deallocate(void* data, std::int64_t bytes) noexcept override {
     MemoryPool::instance().deallocate(data, bytes);
   }
-  MemoryStats memory_stats() const override { return MemoryPool::instance().stats(); }
-  void reset_peak_memory() override { MemoryPool::instance().reset_peak(); }
+  MemoryStats memory_stats() const override {
+    MemoryStats stats = MemoryPool::instance().stats();
+    const detail::ScratchStats scratch = detail::scratch_stats();
+    stats.working = scratch.held;
+    stats.working_peak = scratch.peak;
+    return stats;
+  }
+  void reset_peak_memory() override {
+    MemoryPool::instance().reset_peak();
+    detail::reset_scratch_peak();
+  }
   void empty_cache() override { MemoryPool::instance().empty_cache(); }
   void synchronize() override {}
   void upload(void* destination, const void* host, std::int64_t bytes) override {

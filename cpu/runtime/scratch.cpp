@@ -1,11 +1,12 @@
-// A thread's stack of chunks: objects lie in the chunk on top, or in a further one that is at least twice as
-// large. When the stack is empty again several chunks are given back in favour of one of their total size, so
-// that a repeated call settles in a single chunk.
+// A thread's stack of chunks: objects lie in the chunk on top, or in a further one that is, up to a MiB, at
+// least twice as large. When the stack is empty again several chunks are given back in favour of one of their
+// total size, so that a repeated call settles in a single chunk.
 #include "cpu/runtime/scratch.h"
 
 #include <isobit/error.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <vector>
 
@@ -17,6 +18,17 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kFirstChunk = std::size_t{64} << 10;
 constexpr std::size_t kKeptAtMost = std::size_t{64} << 20;
+constexpr std::size_t kGrownAtMost = std::size_t{1}
+                                     << 20;  ///< beyond that a chunk is no larger than asked for
+
+std::atomic<std::int64_t> held_by_all{0}, most_held{0};
+
+void count_held(std::int64_t change) noexcept {
+  const std::int64_t now = held_by_all.fetch_add(change, std::memory_order_relaxed) + change;
+  std::int64_t most = most_held.load(std::memory_order_relaxed);
+  while (now > most && !most_held.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
+  }
+}
 
 struct Chunk {
   std::byte* data = nullptr;
@@ -37,7 +49,7 @@ class Stack {
     *mark = {top_, chunks_[top_].used};
     if (chunks_[top_].size - chunks_[top_].used < size) {
       if (top_ + 1 < chunks_.size() && chunks_[top_ + 1].size < size) free_from(top_ + 1);
-      if (top_ + 1 == chunks_.size()) add(std::max(size, 2 * chunks_[top_].size));
+      if (top_ + 1 == chunks_.size()) add(std::max(size, std::min(2 * chunks_[top_].size, kGrownAtMost)));
       ++top_;
     }
     Chunk& chunk = chunks_[top_];
@@ -77,12 +89,14 @@ class Stack {
                                                size, held()));
     poison(data, size);
     chunks_.push_back({static_cast<std::byte*>(data), size, 0});
+    count_held(static_cast<std::int64_t>(size));
   }
 
   void free_from(std::size_t first) noexcept {
     for (; chunks_.size() > first; chunks_.pop_back()) {
       unpoison(chunks_.back().data, chunks_.back().size);
       std::free(chunks_.back().data);
+      count_held(-static_cast<std::int64_t>(chunks_.back().size));
     }
     if (first == 0) top_ = 0;
   }
@@ -106,6 +120,14 @@ void give_scratch_back(const ScratchMark& mark) noexcept {
 
 std::size_t scratch_held() noexcept {
   return stack.held();
+}
+
+ScratchStats scratch_stats() noexcept {
+  return {held_by_all.load(std::memory_order_relaxed), most_held.load(std::memory_order_relaxed)};
+}
+
+void reset_scratch_peak() noexcept {
+  most_held.store(held_by_all.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 void fail_scratch(std::int64_t count, std::size_t size) {

@@ -62,6 +62,10 @@ struct MemoryStats {
   std::int64_t cached = 0;       ///< free, kept for the next request
   std::int64_t allocations = 0;  ///< requests so far
   std::int64_t from_system = 0;  ///< requests that the cache could not serve
+  /// What kernels hold beside tensors, for all threads together, and the most they held (since
+  /// reset_peak_memory). Where kernels take their working memory from the pool, as on GPUs, it is part of
+  /// `current` and `peak`, and these are 0.
+  std::int64_t working = 0, working_peak = 0;
 };
 MemoryStats memory_stats(Device device = {});
 void reset_peak_memory(Device device = {});
