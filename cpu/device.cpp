@@ -11,6 +11,7 @@
 #include "cpu/runtime/isa.h"
 #include "cpu/runtime/memory_pool.h"
 #include "cpu/runtime/properties.h"
+#include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 #include "cpu/runtime/variants.h"
 
@@ -46,7 +47,10 @@ class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants {
     MemoryPool::instance().reset_peak();
     detail::reset_scratch_peak();
   }
-  void empty_cache() override { MemoryPool::instance().empty_cache(); }
+  void empty_cache() override {
+    MemoryPool::instance().empty_cache();
+    detail::release_scratch();
+  }
   void synchronize() override {}
   void upload(void* destination, const void* host, std::int64_t bytes) override {
     copy_bytes(destination, host, bytes);

@@ -69,6 +69,13 @@ class Stack {
     next_size_ = total <= kKeptAtMost ? total : kFirstChunk;
   }
 
+  /// Gives all of it back to the system when no object is left.
+  void release() noexcept {
+    if (top_ != 0 || chunks_.empty() || chunks_[0].used != 0) return;
+    free_from(0);
+    next_size_ = kFirstChunk;
+  }
+
   std::size_t held() const noexcept {
     std::size_t sum = 0;
     for (const Chunk& chunk : chunks_) sum += chunk.size;
@@ -120,6 +127,10 @@ void give_scratch_back(const ScratchMark& mark) noexcept {
 
 std::size_t scratch_held() noexcept {
   return stack.held();
+}
+
+void release_scratch() noexcept {
+  stack.release();
 }
 
 ScratchStats scratch_stats() noexcept {

@@ -25,6 +25,8 @@ void* take_scratch(std::size_t bytes, ScratchMark* mark);
 void give_scratch_back(const ScratchMark& mark) noexcept;
 /// Bytes this thread's stack holds from the system; for tests.
 std::size_t scratch_held() noexcept;
+/// Gives back what this thread's stack keeps, unless something of it is in use.
+void release_scratch() noexcept;
 /// Bytes that the stacks of all threads hold, and the most they ever held (since reset_scratch_peak).
 struct ScratchStats {
   std::int64_t held = 0, peak = 0;
