@@ -62,14 +62,40 @@ std::vector<Tensor> read_tensors(const std::vector<fs::path>& files) {
   return tensors;
 }
 
+/// Cases whose files contradict themselves, and how.
+std::string known_error(const Model& model, const std::string& name) {
+  const Node& node = model.nodes.front();
+  if (name.ends_with("test_adam_multiple") && node.op == "Adam" && !node.attributes.contains("epsilon"))
+    return "an error of ONNX 1.12: the result was made with epsilon 0.01, which the node leaves out";
+  return "";
+}
+
+/// What a case may be off by: more than usual where its own numbers are less exact than that.
+///  - results that somebody wrote down with four digits, or (in 1.12) computed with pi as 3.1415: ONNX's 1e-3;
+///  - f16 and bf16 in graphs of several nodes: each rounds, and its expected result was rounded in other
+///  places: two
+///    units in the last place.
+Tolerance tolerance_of(const Model& model, const std::string& name, DType dtype) {
+  Tolerance tolerance;
+  const auto ends_with = [&](const char* end) { return name.ends_with(end); };
+  if (ends_with("test_averagepool_2d_ceil_last_window_starts_on_pad") || ends_with("window_expanded") ||
+      ends_with("window_symmetric_expanded"))
+    tolerance.relative = 1e-3;
+  if (model.nodes.size() > 1 && dtype == DType::bf16) tolerance.relative = 0x1p-6;
+  if (model.nodes.size() > 1 && dtype == DType::f16) tolerance.relative = 0x1p-9;
+  return tolerance;
+}
+
 /// Empty when the data set agrees on the device. The first device's outputs are kept in `reference`; those of
 /// others must have the same bits.
-std::string judge(const Model& model, const fs::path& set, Device device, std::vector<Tensor>& reference) {
+std::string judge(const Model& model, const std::string& name, const fs::path& set, Device device,
+                  std::vector<Tensor>& reference) {
   const auto inputs = read_tensors(numbered(set, "input", model.inputs.size()));
   const auto expected = read_tensors(numbered(set, "output", model.outputs.size()));
   const std::vector<Tensor> got = compute(model, inputs, device);
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    const std::string difference = disagreement(got[i].to(Device::cpu()), expected[i]);
+    const std::string difference =
+        disagreement(got[i].to(Device::cpu()), expected[i], tolerance_of(model, name, expected[i].dtype()));
     if (!difference.empty())
       return fmt::format("{}, output {}: {}", set.filename().string(), model.outputs[i].name, difference);
   }
@@ -81,14 +107,6 @@ std::string judge(const Model& model, const fs::path& set, Device device, std::v
     if (!equal_bits(got[i], reference[i]))
       return fmt::format("{}, output {}: within the tolerance, but other bits than on {}",
                          set.filename().string(), model.outputs[i].name, reference[i].device());
-  return "";
-}
-
-/// Cases whose files contradict themselves, and how.
-std::string known_error(const Model& model, const std::string& name) {
-  const Node& node = model.nodes.front();
-  if (name.ends_with("test_adam_multiple") && node.op == "Adam" && !node.attributes.contains("epsilon"))
-    return "an error of ONNX 1.12: the result was made with epsilon 0.01, which the node leaves out";
   return "";
 }
 
@@ -109,7 +127,7 @@ void run_case(const fs::path& folder, const std::string& name, const std::vector
       std::vector<Tensor> reference;
       for (const Device d : devices) {
         device = d;
-        const std::string difference = judge(model, set, d, reference);
+        const std::string difference = judge(model, name, set, d, reference);
         if (difference.empty()) continue;
         report.failures.push_back({name, d.name(), difference});
         return;

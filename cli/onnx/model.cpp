@@ -41,12 +41,15 @@ std::optional<DType> dtype_of_code(int code) {
   }
 }
 
-/// Types that are newer than the header have no name in it.
+/// Debian's header ends with number 16.
 std::string unsupported_type(int code) {
-  const std::string name = ::onnx::TensorProto::DataType_IsValid(code)
-                               ? ::onnx::TensorProto::DataType_Name(::onnx::TensorProto::DataType(code))
-                               : fmt::format("number {}", code);
-  return fmt::format("element type {}", name);
+  constexpr const char* newer[] = {"FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "UINT4",
+                                   "INT4",         "FLOAT4E2M1",     "FLOAT8E8M0", "UINT2",          "INT2"};
+  constexpr int first = 17;
+  if (code >= first && code < first + static_cast<int>(std::size(newer)))
+    return fmt::format("element type {}", newer[code - first]);
+  if (!::onnx::TensorProto::DataType_IsValid(code)) return fmt::format("element type number {}", code);
+  return "element type " + ::onnx::TensorProto::DataType_Name(::onnx::TensorProto::DataType(code));
 }
 
 /// Of `values`, one an element, as `To`; `From` is what the message keeps them as.

@@ -31,12 +31,32 @@ std::vector<Tensor> logical(Call& call) {
 /// ONNX's takes any number of operands.
 template <Tensor (*op)(const Tensor&, const Tensor&)>
 std::vector<Tensor> chain(Call& call) {
-  Tensor result = floating(call, 0);
-  for (std::size_t i = 1; i < call.inputs(); ++i) result = op(result, floating(call, i));
+  Tensor result = call.input(0);
+  for (std::size_t i = 1; i < call.inputs(); ++i) {
+    need_same_type(call, result, call.input(i));
+    result = op(result, call.input(i));
+  }
   return {result};
+}
+std::vector<Tensor> neg_node(Call& call) {
+  const Tensor x = call.input(0);
+  return {is_floating(x.dtype()) ? neg(x) : sub(zeros_like(x), x)};
+}
+/// Of integers: the remainder has the divisor's sign, or the dividend's with fmod.
+std::vector<Tensor> mod_node(Call& call) {
+  const Tensor a = call.input(0), b = call.input(1);
+  need_same_type(call, a, b);
+  if (a.dtype() != DType::i64 && a.dtype() != DType::i32)
+    throw Unsupported(fmt::format("isobit has no Mod of {}", a.dtype()));
+  const Tensor rest = a - b * div(a, b);  // division truncates
+  if (call.integer("fmod", 0) != 0) return {rest};
+  const Tensor zero = zeros(Shape{}, {a.dtype(), call.device()});
+  const Tensor other_sign = logical_and(ne(rest, zero), logical_xor(lt(rest, zero), lt(b, zero)));
+  return {select(other_sign, rest + b, rest)};
 }
 std::vector<Tensor> mean_node(Call& call) {
   const double count = static_cast<double>(call.inputs());
+  floating(call, 0);
   return {div_scalar(chain<add>(call)[0], count)};
 }
 std::vector<Tensor> not_node(Call& call) {
@@ -153,7 +173,8 @@ std::span<const Operator> elementwise_operators() {
       {"Min", chain<minimum>, false},
       {"Sum", chain<add>, false},
       {"Mean", mean_node, false},
-      {"Neg", unary<neg>, false},
+      {"Neg", neg_node, false},
+      {"Mod", mod_node, false},
       {"Abs", unary<abs>, false},
       {"Reciprocal", unary<reciprocal>, false},
       {"Exp", unary<exp>, false},

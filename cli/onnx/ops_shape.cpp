@@ -1,5 +1,6 @@
 // What moves elements and makes shapes, around the operators that this is about. Of any type.
 #include <algorithm>
+#include <cmath>
 
 #include "cli/onnx/layout.h"
 
@@ -45,6 +46,14 @@ std::vector<Tensor> shape_node(Call& call) {
   };
   const int from = bound("start", 0), to = std::max(from, bound("end", shape.rank()));
   return {numbers(call, {shape.begin() + from, shape.begin() + to})};
+}
+/// start, limit and step are scalars of one type.
+std::vector<Tensor> range_node(Call& call) {
+  const DType dtype = call.input(0).dtype();
+  const double start = call.input(0).item(), limit = call.input(1).item(), step = call.input(2).item();
+  const double count = step == 0 ? -1 : std::ceil((limit - start) / step);
+  if (!(count < 1 << 30) || step == 0) call.wrong("from {} to {} by {}", start, limit, step);
+  return {arange(static_cast<std::int64_t>(std::max(count, 0.0)), start, step, {dtype, call.device()})};
 }
 std::vector<Tensor> size_node(Call& call) {
   return {full(Shape{}, call.input(0).numel(), {DType::i64, call.device()})};
@@ -202,6 +211,7 @@ std::span<const Operator> shape_operators() {
       {"ConstantOfShape", constant_of_shape_node, false},
       {"Shape", shape_node, false},
       {"Size", size_node, false},
+      {"Range", range_node, false},
       {"Reshape", reshape_node, false},
       {"Flatten", flatten_node, false},
       {"Squeeze", squeeze_node, false},
