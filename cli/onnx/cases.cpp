@@ -71,7 +71,8 @@ std::string known_error(const Model& model, const std::string& name) {
 }
 
 /// What a case may be off by: more than usual where its own numbers are less exact than that.
-///  - results that somebody wrote down with four digits, or (in 1.12) computed with pi as 3.1415: ONNX's 1e-3;
+///  - results that somebody wrote down with four digits, or (in 1.12) computed with pi as 3.1415: ONNX's
+///  1e-3;
 ///  - f16 and bf16 in graphs of several nodes: each rounds, and its expected result was rounded in other
 ///  places: two
 ///    units in the last place.
