@@ -12,14 +12,15 @@
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/onnx_command.h"
 #include "cli/progress.h"
 
 namespace isobit::cli {
 namespace {
 
 struct VerifyArguments {
-  std::string devices, shapes, seed = "1", only;
-  bool quick = false, full = false, json = false;
+  std::string devices, shapes, seed = "1", only, onnx;
+  bool quick = false, full = false, json = false, with_onnx = false;
 };
 
 std::vector<Device> parse_devices(const std::string& list) {
@@ -152,6 +153,7 @@ nlohmann::ordered_json to_json(const verify::Report& report) {
 }
 
 int verify_command(const VerifyArguments& a) {
+  if (a.with_onnx) return verify_onnx({a.onnx, parse_devices(a.devices), a.only, a.json});
   InterruptGuard guard;
   Progress progress;
   verify::Options options;
@@ -187,18 +189,30 @@ void add_verify(CLI::App& app, Run& chosen) {
       "  isobit verify                              all devices there are, a minute or two\n"
       "  isobit verify --full --devices cpu,cuda    all algorithms in all ways, all types of every problem\n"
       "  isobit verify --only conv_forward          what has that in its name\n"
-      "  isobit verify --shapes mine.txt --json     the convolutions of a file (docs/verify.md)");
+      "  isobit verify --shapes mine.txt --json     the convolutions of a file (docs/verify.md)\n"
+      "  isobit verify --onnx --devices cpu,simt    ONNX's own test cases, of Debian's libonnx-testdata");
   command->add_option("--devices", a->devices,
                       "Which, separated by commas (isobit devices); all if not given");
-  command->add_option("--shapes", a->shapes, "A file of convolutions: run only those");
-  command->add_option("--seed", a->seed, "Of the random inputs")->capture_default_str();
+  CLI::Option* shapes = command->add_option("--shapes", a->shapes, "A file of convolutions: run only those");
+  CLI::Option* seed = command->add_option("--seed", a->seed, "Of the random inputs")->capture_default_str();
   command->add_option("--only", a->only, "Only problems with this text in their name");
   CLI::Option* quick = command->add_flag("--quick", a->quick,
                                          "A part of the problems, each algorithm in one way: the default");
-  command->add_flag("--full", a->full, "All problems in all types, each algorithm in every way")
-      ->excludes(quick);
+  CLI::Option* full =
+      command->add_flag("--full", a->full, "All problems in all types, each algorithm in every way")
+          ->excludes(quick);
+  CLI::Option* onnx = command
+                          ->add_option("--onnx", a->onnx,
+                                       "Instead, the test cases of ONNX in this folder (on the CPU, unless "
+                                       "--devices names others); the packaged ones if none is named")
+                          ->expected(0, 1)
+                          ->type_name("[DIR]");
+  for (CLI::Option* other : {shapes, seed, quick, full}) onnx->excludes(other);
   command->add_flag("--json", a->json, "End with a line of JSON");
-  command->callback([&chosen, a] { chosen = [a] { return verify_command(*a); }; });
+  command->callback([&chosen, a, onnx] {
+    a->with_onnx = onnx->count() > 0;
+    chosen = [a] { return verify_command(*a); };
+  });
 }
 
 }  // namespace isobit::cli

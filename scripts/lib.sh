@@ -42,6 +42,7 @@ packages_base=(
   libfmt-dev libhwy-dev zlib1g-dev libpng-dev libjpeg-dev libssl-dev nlohmann-json3-dev libcli11-dev
   libgtest-dev libgmock-dev libmpfr-dev
   dataset-fashion-mnist
+  libonnx-dev libprotobuf-dev libonnx-testdata
 )
 # shellcheck disable=SC2034
 packages_fuzz=(clang libclang-rt-14-dev)

@@ -2,6 +2,7 @@
 #include "core/verify/array.h"
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -106,6 +107,15 @@ void make_positive(HostArray& array) {
   const auto size = static_cast<std::size_t>(size_of(array.dtype()));
   for (std::size_t i = 1; i <= static_cast<std::size_t>(array.numel()); ++i)
     array.data()[i * size - 1] &= 0x7f;  // the sign is the highest bit of the last byte
+}
+
+void set_magnitude(HostArray& array, double magnitude) {
+  with_dtype(array.dtype(), [&](auto type) {
+    using T = decltype(type);
+    if constexpr (!std::is_integral_v<T>)
+      for (std::int64_t i = 0; i < array.numel(); ++i)
+        array.as<T>()[i] = numerics::cast<T>(std::copysign(magnitude, element_value(array.view(), i)));
+  });
 }
 
 double element_value(ConstView v, std::int64_t i) {

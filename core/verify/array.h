@@ -50,6 +50,8 @@ const char* name_of(Values values);
 HostArray random_array(DType dtype, std::int64_t numel, Values values, RandomKey key);
 /// The absolute value of every element; floating.
 void make_positive(HostArray& array);
+/// Every element becomes `magnitude`, with the sign that it has; floating.
+void set_magnitude(HostArray& array, double magnitude);
 
 struct Mismatch {
   std::int64_t first = 0, count = 0;

@@ -24,7 +24,8 @@ std::vector<NormGeometry> norm_geometries() {
   add(300, 1, 1, 500, false);
   add(5, 1, 1, 1025, false);  // rows that are a block's
   add(3, 1, 2, 1023, false);
-  add(3, 10, 4, 3, false);  // group norm
+  add(4, 1, 1, 2049, false);  // three stretches, which fall into two blocks
+  add(3, 10, 4, 3, false);    // group norm
   add(2, 300, 2, 20, false);
   add(17, 12, 8, 65, false);
   add(0, 4, 3, 1, true);

@@ -71,6 +71,7 @@ void add_strided_copies(Suite& suite) {
       {{64, 3, 70}, {210, 1, 3}, 0, 64 * 210},
       {{5, 6, 7}, {1, 5, 30}, 0, 210},                 // all axes turned round
       {{2, 3, 4, 5, 6}, {60, 20, 5, 1, 120}, 0, 720},  // five axes
+      {{200, 250}, {1, 200}, 0, 200 * 250},            // more tiles than simt has blocks
       {{300, 500}, {1, 300}, 0, 300 * 500},
       {{4, 9}, {9, -1}, 8, 36},  // flip
       {{4, 9}, {0, 1}, 2, 11},   // expand
@@ -194,7 +195,7 @@ void add_paddings(Suite& suite) {
 void add_row_moves(Suite& suite) {
   constexpr std::int64_t rows = 37;
   for (const std::int64_t size : {0, 1, 5, 64, 700})
-    for (const std::int64_t count : {0, 1, 50, 400, 1023, 5000}) {
+    for (const std::int64_t count : {0, 1, 50, 256, 400, 1023, 5000}) {
       if (count > 400 && size != 5) continue;  // more positions than a block sorts
       std::vector<std::int64_t> at;
       for (std::int64_t i = 0; i < count; ++i) at.push_back(i * i * 7 % rows / (i % 3 + 1));
@@ -216,6 +217,19 @@ void add_row_moves(Suite& suite) {
               });
       }
     }
+  // One element more than whole blocks of threads own.
+  for (const std::int64_t into : {1, 257}) {
+    std::vector<std::int64_t> at;
+    for (std::int64_t i = 0; i < 40; ++i) at.push_back(into - 1 - i % 3 * (into / 3));
+    for (const DType dtype : kFloating)
+      if (Case* c = suite.open("scatter_add_rows", dtype, fmt::format("40 rows of 1 into {}", into)))
+        c->in(dtype, 40, Values::hard)
+            .in(HostArray(at))
+            .out(dtype, into)
+            .run([=](Backend& b, const Operands& o) {
+              b.scatter_add_rows(o.in[0], o.in[1], into, 1, o.out[0]);
+            });
+  }
   for (const std::int64_t count : {0, 1, 9000}) {
     std::vector<std::int64_t> at;
     for (std::int64_t i = 0; i < count; ++i) at.push_back(i * i % 11);

@@ -1,6 +1,7 @@
 // Problems of reduce_sum and reduce_extreme, of softmax and of matmul: every form of the geometry, around the
 // vector, the warp, the block of 256, the leaf and the lanes.
 #include <array>
+#include <limits>
 
 #include "core/numerics/philox.h"
 #include "core/verify/families.h"
@@ -44,6 +45,11 @@ std::vector<Problem> problems() {
           {{3, 1025}, "kr"},
           {{2, 1023}, "kr"},
           {{300, 257}, "kr"},
+          {{9, 2}, "kr"},
+          {{265, 33}, "kr"},  // more tiles than simt has blocks
+          {{2, 4095}, "kr"},  // groups of which the last is one short
+          {{127, 40}, "rk"},
+          {{3, 255, 5}, "rrk"},  // leaves one short of a block
           {{33, 17}, "rr"},
           {{64, 49, 32}, "rrk"},
           {{20, 300, 5}, "rrk"},
@@ -114,7 +120,8 @@ void add_random_problems(Suite& suite) {
   }
 }
 
-/// Results of any dtype that sums; the sign of a sum of zeros; no index wanted.
+/// Results of any dtype that sums; the sign of a sum of zeros; no index wanted; NaN beside NaN; a thread's
+/// longest run of leaves.
 void add_special_reductions(Suite& suite) {
   for (const Problem& problem : {Problem{{40, 5}, "rk"}, Problem{{5, 40}, "kr"}, Problem{{600}, "r"}}) {
     const ReduceGeometry g = problem.geometry();
@@ -126,7 +133,8 @@ void add_special_reductions(Suite& suite) {
       });
   }
   for (const Problem& problem :
-       {Problem{{70, 30}, "rk"}, Problem{{700, 300}, "rk"}, Problem{{300, 3000}, "kr"}}) {
+       {Problem{{5}, "r"}, Problem{{4, 3}, "rk"}, Problem{{3, 70}, "kr"}, Problem{{70, 30}, "rk"},
+        Problem{{700, 300}, "rk"}, Problem{{300, 3000}, "kr"}}) {
     const ReduceGeometry g = problem.geometry();
     if (Case* c =
             suite.open("reduce_extreme", DType::f32, problem.text() + " without index", numel(g) > 10000))
@@ -134,6 +142,22 @@ void add_special_reductions(Suite& suite) {
         b.reduce_extreme(ReduceOp::max, g, o.in[0], o.out[0], View{});
       });
   }
+  const Problem pairs{{139, 140}, "kr"};
+  const ReduceGeometry of_pairs = pairs.geometry();
+  for (const ReduceOp op : {ReduceOp::max, ReduceOp::min})
+    if (Case* c = suite.open("reduce_extreme", DType::f32,
+                             fmt::format("{} {} two NaN side by side", name_of(op), pairs.text()))) {
+      HostArray x = c->random(DType::f32, numel(of_pairs));
+      for (std::int64_t row = 0; row < 139; ++row)
+        x.as<float>()[row * 141] = x.as<float>()[row * 141 + 1] = std::numeric_limits<float>::quiet_NaN();
+      c->in(std::move(x))
+          .out(DType::f32, of_pairs.kept())
+          .out(DType::i64, of_pairs.kept())
+          .run([&](Backend& b, const Operands& o) {
+            b.reduce_extreme(op, of_pairs, o.in[0], o.out[0], o.out[1]);
+          });
+    }
+  add_sum(suite, {{16384, 2}, "rk"}, DType::f32, Values::plain, false);
 }
 
 }  // namespace
@@ -156,6 +180,19 @@ void add_rows(Suite& suite) {
   struct Rows {
     std::int64_t rows, columns;
   };
+  // Rows whose greatest element is the last.
+  for (const auto& [rows, columns] : {Rows{5, 16}, Rows{2, 33}, Rows{3, 65}, Rows{2, 1025}})
+    for (const char* kernel : {"softmax", "log_softmax"})
+      if (Case* c = suite.open(kernel, DType::f32, fmt::format("[{},{}] ascending", rows, columns))) {
+        HostArray x(DType::f32, rows * columns);
+        for (std::int64_t i = 0; i < x.numel(); ++i)
+          x.as<float>()[i] = static_cast<float>(i % columns) * 0.3f;
+        const std::int64_t row = columns;
+        const bool log = kernel[0] == 'l';
+        c->in(std::move(x)).out(DType::f32, rows * columns).run([=](Backend& b, const Operands& o) {
+          log ? b.log_softmax(row, o.in[0], o.out[0]) : b.softmax(row, o.in[0], o.out[0]);
+        });
+      }
   constexpr Rows kRows[] = {{3, 1},  {7, 2},  {64, 10}, {5, 15},   {5, 16},   {3, 31},   {3, 32},    {3, 33},
                             {4, 63}, {4, 64}, {3, 65},  {2, 1000}, {3, 1023}, {2, 1025}, {700, 131}, {0, 9}};
   for (const auto& [rows, columns] : kRows)
@@ -210,6 +247,22 @@ void add_matmul(Suite& suite) {
                   .run([&](Backend& b, const Operands& o) { b.matmul(g, o.in[0], o.in[1], o.out[0]); });
           }
       }
+  // Matrices enough to fill simt: sums of several blocks stay whole (kFillingThreads in
+  // cuda/kernels/gemm.cu).
+  for (const std::int64_t k : {255, 256, 260, 521})
+    for (int transposed = 0; transposed < 4; ++transposed) {
+      MatmulGeometry g;
+      g.batch = 8, g.m = 5, g.n = 6, g.k = k;
+      g.transpose_a = (transposed & 1) != 0, g.transpose_b = (transposed & 2) != 0;
+      g.stride_a = g.m * k, g.stride_b = k * g.n;
+      for (const DType dtype : {DType::f32, DType::f64})
+        if (Case* c = suite.open("matmul", dtype, g.to_string() + " whole sums",
+                                 (dtype == DType::f64) != (transposed == 2)))
+          c->in(dtype, g.batch * g.stride_a)
+              .in(dtype, g.batch * g.stride_b)
+              .out(dtype, g.batch * g.m * g.n)
+              .run([&](Backend& b, const Operands& o) { b.matmul(g, o.in[0], o.in[1], o.out[0]); });
+    }
 }
 
 }  // namespace isobit::verify

@@ -1,4 +1,5 @@
 // Problems of random numbers and optimizers.
+#include "core/numerics/random_values.h"
 #include "core/verify/families.h"
 
 namespace isobit::verify {
@@ -69,6 +70,15 @@ void add_random(Suite& suite) {
         c->in(dtype, n, Values::hard).out(dtype, n).run([](Backend& b, const Operands& o) {
           b.dropout(kKey, 8, 0.25, o.in[0], o.out[0]);
         });
+    // p is the very number that element 9 draws, which is not less than p and keeps it.
+    if (Case* c = suite.open("dropout", dtype, "[20] p as drawn")) {
+      const double p = numerics::uniform_from_word(numerics::random_block(kKey, 3).word[1]);
+      HostArray x = c->random(dtype, 20);
+      set_magnitude(x, 1.5);
+      c->in(std::move(x)).out(dtype, 20).run([=](Backend& b, const Operands& o) {
+        b.dropout(kKey, 4, p, o.in[0], o.out[0]);
+      });
+    }
     if (Case* c = suite.open("dropout", dtype, "[100003] p 0.25", dtype != DType::f32))
       c->in(dtype, 100003, Values::hard).out(dtype, 100003).run([](Backend& b, const Operands& o) {
         b.dropout(kKey, 0, 0.25, o.in[0], o.out[0]);

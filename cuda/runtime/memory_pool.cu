@@ -36,13 +36,14 @@ void MemoryPool::count(std::int64_t size) {
 void* MemoryPool::allocate(std::int64_t bytes, cudaStream_t stream) {
   if (bytes == 0) return nullptr;
   if (bytes < 0) fail("allocate", "{} bytes asked for", bytes);
-  const std::int64_t size = rounded(bytes);
+  // Not rounded: what watches memory shall see an access beyond the last byte.
+  const auto size = static_cast<std::size_t>(bytes);
   void* data = nullptr;
-  cudaError_t status = cudaMallocAsync(&data, static_cast<std::size_t>(size), stream);
+  cudaError_t status = cudaMallocAsync(&data, size, stream);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     empty_cache(stream);
-    status = cudaMallocAsync(&data, static_cast<std::size_t>(size), stream);
+    status = cudaMallocAsync(&data, size, stream);
   }
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
@@ -56,7 +57,7 @@ void* MemoryPool::allocate(std::int64_t bytes, cudaStream_t stream) {
                                   bytes, now.current, now.cached, free, total));
   }
   check(status, "cudaMallocAsync");
-  count(size);
+  count(rounded(bytes));
   return data;
 }
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr unsigned char kFence = 0xfd;
 constexpr std::size_t kAlignment = 256;
+constexpr std::size_t kPoolBlock = 512;     // what the driver's pool deals in
 constexpr std::size_t kRemembered = 16384;  // freed allocations, for messages
 
 void* pointer(std::uintptr_t address) {
@@ -79,7 +80,7 @@ std::uintptr_t DeviceMemory::find_room(std::size_t bytes) {
 
 void* DeviceMemory::allocate(std::size_t bytes, bool pooled) {
   const std::size_t limit = settings().memory;
-  const std::size_t room = round_up(std::max<std::size_t>(bytes, 1), kAlignment);
+  const std::size_t room = round_up(std::max<std::size_t>(bytes, 1), pooled ? kPoolBlock : kAlignment);
   if (room > limit || used_ + (pooled ? 0 : pool_cached_) + room > limit) return nullptr;
   if (base_ == 0) reserve();
   const std::size_t page_bytes = round_up(room, page_);

@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "tests/support/jpeg.h"
+#include "tests/support/onnx.h"
 #include "tests/support/png.h"
 
 namespace {
@@ -158,8 +159,8 @@ void cifar_seeds() {
     const int label_bytes = 1 + (kind & 1);
     Bytes bytes{static_cast<std::uint8_t>(kind)};
     for (int i = 0; i < label_bytes; ++i) bytes.push_back(static_cast<std::uint8_t>(3 + i));
-    const Bytes record = wave(3072);
-    bytes.insert(bytes.end(), record.begin(), record.end());
+    for (const std::uint8_t byte : wave(3072))
+      bytes.push_back(byte);  // insert: g++ 12 warns of what cannot be
     seed("cifar", fmt::format("labels_{}_first_{}", label_bytes, kind >> 1), bytes);
   }
 }
@@ -188,6 +189,48 @@ void checkpoint_seeds() {
   train::save(folder + "/checkpoint/file_adamw", c);
 }
 
+// ONNX's numbers of element types: 1 f32, 6 i32, 7 i64, 9 bool, 10 f16, 11 f64, 2 u8, 3 int8.
+void onnx_seeds() {
+  using isobit::test::attribute;
+  using isobit::test::floats;
+  using isobit::test::Message;
+  const auto typed = [](std::uint64_t type, std::uint64_t extent) {
+    return Message().number(1, extent).number(2, type);
+  };
+  seed("onnx_tensor", "raw_f32", isobit::test::tensor({2, 1, 3}, 1, floats({1, 2, 3, -4, 5, 6})).done());
+  seed("onnx_tensor", "raw_bool", isobit::test::tensor({3}, 9, {0, 1, 2}).done());
+  seed("onnx_tensor", "raw_int8", isobit::test::tensor({2}, 3, {7, 200}).done());
+  seed("onnx_tensor", "scalar_i64", typed(7, 1).number(7, 9).text(8, "n").done());
+  seed("onnx_tensor", "packed_f32", typed(1, 2).bytes(4, floats({1, 2})).done());
+  seed("onnx_tensor", "f16_u8", typed(10, 2).number(5, 0x3c00).number(5, 0xfc00).done());
+  seed("onnx_tensor", "u8", typed(2, 3).number(5, 0).number(5, 255).number(5, 3).done());
+  seed("onnx_tensor", "f64", typed(11, 1).bytes(10, wave(8)).done());
+  seed("onnx_tensor", "external", typed(1, 2).number(14, 1).done());
+  seed("onnx_tensor", "no_elements", isobit::test::tensor({0, 5}, 6, {}).done());
+
+  const Message number =
+      Message().text(1, "alpha").bytes(2, wave(4)).number(20, 1);  // fixed32 by a wrong wire
+  const Message text = Message().text(1, "auto_pad").text(4, "SAME_UPPER").number(20, 3);
+  const Message value =
+      Message().text(1, "value").message(5, isobit::test::tensor({1}, 1, floats({2}))).number(20, 4);
+  seed("onnx_model", "conv",
+       isobit::test::model("Conv", {attribute("group", 2), attribute("pads", {1, 0, 1, 0}), text}, 1,
+                           {"x", "w", ""})
+           .done());
+  seed("onnx_model", "constant", isobit::test::model("Constant", {value, number}, 7, {}).done());
+  seed("onnx_model", "unknown", isobit::test::model("Unknown", {}, 3).done());
+  const Message node = Message().text(1, "w").text(2, "y").text(4, "Relu").text(7, "ai.onnx");
+  const Message graph = Message()
+                            .message(1, node)
+                            .message(5, typed(1, 1).text(8, "w").bytes(9, floats({3})))
+                            .message(5, typed(3, 1).text(8, "v").bytes(9, {3}))
+                            .message(11, Message().text(1, "w"))
+                            .message(12, Message().text(1, "y"));
+  seed(
+      "onnx_model", "initializers",
+      Message().number(1, 8).message(7, graph).message(8, Message().text(1, "ai.onnx").number(2, 13)).done());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -202,5 +245,6 @@ int main(int argc, char** argv) {
   jpeg_seeds();
   cifar_seeds();
   checkpoint_seeds();
+  onnx_seeds();
   return 0;
 }

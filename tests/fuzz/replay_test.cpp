@@ -85,6 +85,8 @@ TEST_P(Replay, PiecesJoined) {
 
 INSTANTIATE_TEST_SUITE_P(Readers, Replay, testing::ValuesIn(fuzz::targets),
                          [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Onnx, Replay, testing::ValuesIn(fuzz::onnx_targets()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace isobit

@@ -144,5 +144,7 @@ inline constexpr Target targets[] = {
     {"idx", idx},   {"idx_gzip", idx}, {"safetensors", safetensors}, {"png", png},
     {"jpeg", jpeg}, {"cifar", cifar},  {"checkpoint", checkpoint},   {"shapes", shapes},
 };
+/// Those of the reader of ONNX's files, which not every build has.
+std::span<const Target> onnx_targets();
 
 }  // namespace isobit::fuzz

@@ -1,0 +1,47 @@
+# What `isobit verify --onnx` reads ONNX files with: the messages that ONNX's own library holds (Debian's libonnx-dev) and
+# Protocol Buffers. Only the program uses them, never the library: a project that links isobit needs neither.
+#
+#   ISOBIT_ONNX=AUTO|ON|OFF   AUTO: where both are found and fit; ON: or an error that says what is missing
+set(ISOBIT_ONNX AUTO CACHE STRING "isobit verify --onnx: AUTO, ON or OFF")
+set_property(CACHE ISOBIT_ONNX PROPERTY STRINGS AUTO ON OFF)
+if(NOT ISOBIT_ONNX MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "ISOBIT_ONNX=${ISOBIT_ONNX}: AUTO, ON or OFF is expected")
+endif()
+
+set(ISOBIT_HAS_ONNX OFF)
+if(ISOBIT_ONNX STREQUAL OFF)
+  set(ISOBIT_MISSING_ONNX "it was configured with ISOBIT_ONNX=OFF")
+  return()
+endif()
+
+find_path(ISOBIT_ONNX_INCLUDE onnx/onnx-ml.pb.h)
+find_library(ISOBIT_ONNX_LIBRARY onnx_proto)
+find_library(ISOBIT_PROTOBUF_LIBRARY protobuf)
+set(ISOBIT_MISSING_ONNX "")
+if(NOT ISOBIT_ONNX_INCLUDE OR NOT ISOBIT_ONNX_LIBRARY)
+  set(ISOBIT_MISSING_ONNX "onnx/onnx-ml.pb.h and libonnx_proto were not found, Debian's libonnx-dev")
+elseif(NOT ISOBIT_PROTOBUF_LIBRARY)
+  set(ISOBIT_MISSING_ONNX "libprotobuf was not found, Debian's libprotobuf-dev")
+else()
+  add_library(isobit_onnx_messages INTERFACE IMPORTED)
+  target_include_directories(isobit_onnx_messages INTERFACE ${ISOBIT_ONNX_INCLUDE})
+  target_compile_definitions(isobit_onnx_messages INTERFACE ONNX_ML=1 ONNX_NAMESPACE=onnx)
+  target_link_libraries(isobit_onnx_messages INTERFACE ${ISOBIT_ONNX_LIBRARY} ${ISOBIT_PROTOBUF_LIBRARY})
+  # The messages are made for one version of Protocol Buffers: a small program tells whether it is this one.
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_LIBRARIES isobit_onnx_messages)
+  check_cxx_source_compiles("#include <onnx/onnx_pb.h>\nint main() { onnx::ModelProto m; return m.ParseFromString(\"\"); }"
+    ISOBIT_ONNX_FITS)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+  if(NOT ISOBIT_ONNX_FITS)
+    set(ISOBIT_MISSING_ONNX "a program with ${ISOBIT_ONNX_INCLUDE}/onnx/onnx_pb.h does not build: see CMakeFiles/CMakeError.log")
+  endif()
+endif()
+if(ISOBIT_MISSING_ONNX)
+  if(ISOBIT_ONNX STREQUAL ON)
+    message(FATAL_ERROR "ISOBIT_ONNX=ON: ${ISOBIT_MISSING_ONNX}")
+  endif()
+  message(STATUS "isobit verify --onnx: left out: ${ISOBIT_MISSING_ONNX}")
+  return()
+endif()
+set(ISOBIT_HAS_ONNX ON)
