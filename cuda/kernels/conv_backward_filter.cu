@@ -1,5 +1,6 @@
 // dw[t, r, s, c, k]: a product of rows (t, r, s, c), columns k and terms (n, o, p, q), whose a is x, gathered
-// (gemm.cuh), and whose b is dy as it lies. The terms fall into the leaves of the batch tree.
+// (gemm.cuh), through its padding mode where it lies outside of x, and whose b is dy as it lies. The terms
+// fall into the leaves of the batch tree.
 #include <algorithm>
 
 #include "cuda/kernels/conv.h"

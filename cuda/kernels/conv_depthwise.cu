@@ -2,13 +2,14 @@
 // an operand for tiles, so threads lie along the channels, where memory is contiguous, and walk the taps.
 //
 //   forward          a thread owns kRun neighbouring outputs q of one filter: a blocked chain over (t, r, s)
-//   each backward_input   a thread owns kRun elements of one row and channel, a stride apart, which have
-//   their taps in common:
-//                    a blocked chain over (t, r, s, k) each
+//                    each
+//   backward_input   a thread owns kRun elements of one row and channel, a stride apart, which have their
+//                    taps in common: a blocked chain over (t, r, s, k) each
 //   backward_filter  a thread owns one block of at most numerics::kBlock terms of one dw[t, r, s, 0, k]; its
-//   chain is
-//                    stored; further kernels add the blocks of a leaf left to right and join the leaves by
-//                    the batch tree
+//                    chain is stored; further kernels add the blocks of a leaf left to right and join the
+//                    leaves by the batch tree
+//
+// What lies outside of x is read through its padding mode, in 32 bits.
 #include <algorithm>
 
 #include "cuda/kernels/conv.cuh"

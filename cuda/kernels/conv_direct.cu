@@ -1,6 +1,7 @@
 // The plain versions of matmul and of the three convolutions, which serve every problem: one thread owns one
 // element of the output at a time and walks all of its terms, in the order of docs/numerics.md, straight from
-// global memory. 64-bit offsets throughout. No use is made of a neighbour's loads but what the caches give.
+// global memory; what lies outside of x is read through its padding mode. 64-bit offsets throughout. No use
+// is made of a neighbour's loads but what the caches give.
 #include "cuda/kernels/conv.cuh"
 #include "cuda/kernels/conv.h"
 

@@ -4,7 +4,9 @@
 // a warp (4 x 8 threads) reads shared memory in whole, conflict-free lines. The terms are walked in slabs of
 // kSlab, which pass from global memory through registers into one half of shared memory while the other half
 // is multiplied. Where a term lies is worked out once for each block of numerics::kBlock terms, by all
-// threads together, into a table; a fetch then adds a row's offset to a term's.
+// threads together, into a table; a fetch then adds a row's offset to a term's. An element whose coordinates
+// lie outside of a is the border's value or, in a branch that is seldom taken, moved to where its axis' mode
+// reads.
 //
 // Order of summation: an element is one chain of fma over the terms of a block in ascending order. At the end
 // of each block of terms the totals, kept in memory that only this thread touches (`slots`), are added: first
