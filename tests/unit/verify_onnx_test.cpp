@@ -91,9 +91,9 @@ TEST_F(OnnxCases, PackagedCasesPass) {
     skipped += count.get<int>();
   }
   EXPECT_EQ(j["skipped"], skipped);
-  for (const char* op :
-       {"Conv", "AveragePool", "MaxPool", "BatchNormalization", "InstanceNormalization", "LRN", "Softmax",
-        "LogSoftmax", "SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss", "Momentum", "Adam"})
+  for (const char* op : {"Conv", "AveragePool", "MaxPool", "BatchNormalization", "InstanceNormalization",
+                         "LRN", "Softmax", "LogSoftmax", "MaxUnpool", "SoftmaxCrossEntropyLoss",
+                         "NegativeLogLikelihoodLoss", "Momentum", "Adam"})
     EXPECT_GT(j["operators"].value(op, 0), 0) << op;
 }
 
