@@ -59,6 +59,9 @@ void fill_algorithms(AlgorithmLists& lists) {
        {"tiled_128x32", kernels::refuse_conv_backward_filter_tiled,
         kernels::conv_backward_filter_tiled_128x32},
        {"direct", nullptr, kernels::conv_backward_filter_direct}});
+  lists.unfold.set({{"grid", nullptr, kernels::unfold}});
+  lists.fold.set({{"grid", nullptr, kernels::fold}});
+  lists.resample.set({{"grid", nullptr, kernels::resample}});
   lists.max_pool.set({{"grid", nullptr, kernels::max_pool}});
   lists.max_pool_backward.set({{"grid", nullptr, kernels::max_pool_backward}});
   lists.max_pool_gather.set({{"grid", nullptr, kernels::max_pool_gather}});

@@ -168,6 +168,63 @@ for shape, window, stride, p in [([2, 7, 3], [3], [2], 2), ([2, 5, 6, 2], [2, 3]
 case("sum_pool", [torch.randn(2, 7, 6, 3)],
      lambda x: channels_last(F.avg_pool2d(channels_first(x), (3, 2), (2, 1), (1, 1), divisor_override=1)),
      window="3,2", stride="2,1", pad="1:1,1:1", ceil=0)
+# Interpolation: by extents (up, down, both at once), by whole factors, with PyTorch's antialias.
+for shape, size in [([2, 5, 3], [8]), ([2, 4, 5, 3], [7, 5]), ([1, 6, 9, 2], [4, 12]), ([1, 3, 4, 5, 2], [5, 2, 5])]:
+    kind = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(size)]
+    text = ",".join(map(str, size))
+    for corners in (0, 1):
+        case("resize", [torch.randn(shape)],
+             lambda x: channels_last(F.interpolate(channels_first(x), size, mode=kind, align_corners=bool(corners))),
+             size=text, mode="align_corners" if corners else "half_pixel")
+    for mode in ("nearest", "nearest-exact"):
+        case("resize", [torch.randn(shape)],
+             lambda x: channels_last(F.interpolate(channels_first(x), size, mode=mode)), size=text, mode=mode)
+    if len(size) == 2:
+        case("resize", [torch.randn(shape)],
+             lambda x: channels_last(F.interpolate(channels_first(x), size, mode=kind, antialias=True)),
+             size=text, mode="antialias")
+for shape, factor in [([2, 3, 4, 3], 2), ([2, 4, 2], 3), ([1, 2, 3, 2, 2], 2)]:
+    kind = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(shape) - 2]
+    for mode in ("nearest", "linear", "corners"):
+        case("upsample", [torch.randn(shape)],
+             lambda x: channels_last(F.interpolate(
+                 channels_first(x), scale_factor=factor, mode="nearest" if mode == "nearest" else kind,
+                 align_corners=None if mode == "nearest" else mode == "corners")), factor=factor, mode=mode)
+
+
+def taps_inside(columns, c, n, positions):
+    """PyTorch's columns [n, c * taps, l] as [n, p, q, taps * c]."""
+    return columns.reshape(n, c, -1, positions[0] * positions[1]).permute(0, 3, 2, 1).reshape(n, *positions, -1)
+
+
+for shape, window, stride, pad, dilation in [([2, 5, 6, 3], (2, 3), (1, 2), (0, 1), (1, 1)),
+                                             ([1, 7, 7, 2], (3, 3), (2, 2), (1, 1), (2, 1)),
+                                             ([2, 4, 4, 1], (1, 2), (3, 1), (0, 0), (1, 3))]:
+    positions = [(shape[i + 1] + 2 * pad[i] - dilation[i] * (window[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)]
+    text = dict(window="%d,%d" % window, stride="%d,%d" % stride, dilation="%d,%d" % dilation,
+                pad="%d:%d,%d:%d" % (pad[0], pad[0], pad[1], pad[1]))
+    case("unfold", [torch.randn(shape)],
+         lambda x: taps_inside(F.unfold(channels_first(x), window, dilation, pad, stride), shape[3], shape[0],
+                               positions), **text)
+
+    def fold(columns):
+        n, c = shape[0], shape[3]
+        first = columns.reshape(n, positions[0] * positions[1], -1, c).permute(0, 3, 2, 1)
+        first = first.reshape(n, -1, positions[0] * positions[1])
+        return channels_last(F.fold(first, shape[1:3], window, dilation, pad, stride))
+
+    case("fold", [torch.randn(shape[0], *positions, window[0] * window[1] * shape[3])], fold,
+         onto="x".join(map(str, shape)), **text)
+for block in (2, 3):
+    case("pixel_shuffle", [torch.randn(2, 2, 3, 2 * block * block)],
+         lambda x: channels_last(F.pixel_shuffle(channels_first(x), block)), block=block)
+    case("pixel_unshuffle", [torch.randn(2, 2 * block, block, 2)],
+         lambda x: channels_last(F.pixel_unshuffle(channels_first(x), block)), block=block)
+for shape in ([2, 3, 4, 5], [3, 6, 2]):
+    c = shape[-1]
+    case("instance_norm", [torch.randn(shape), torch.rand(c) + 0.5, torch.randn(c)],
+         lambda x, gamma, beta: channels_last(
+             F.instance_norm(channels_first(x), None, None, gamma, beta, True, 0.1, 1e-3)), eps=1e-3)
 
 os.makedirs(FOLDER, exist_ok=True)
 with open(os.path.join(FOLDER, "torch.txt"), "w") as out:

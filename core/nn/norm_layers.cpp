@@ -1,5 +1,5 @@
-// BatchNorm, LayerNorm, GroupNorm, LocalResponseNorm: parameters and running statistics around the norms of
-// isobit/ops.h.
+// BatchNorm, LayerNorm, GroupNorm, InstanceNorm, LocalResponseNorm: parameters and running statistics around
+// the norms of isobit/ops.h.
 #include <isobit/autograd.h>
 #include <isobit/nn_layers.h>
 
@@ -97,6 +97,26 @@ class GroupNormModule final : public Module {
   LayerNormOptions options_;
 };
 
+class InstanceNormModule final : public Module {
+ public:
+  explicit InstanceNormModule(LayerNormOptions options) : options_(options) {
+    need_eps("InstanceNorm", options.eps);
+  }
+  std::string kind() const override { return "InstanceNorm"; }
+  Plan plan(const Shape& in) const override {
+    if (channels_of("InstanceNorm", in) < 1)
+      fail("InstanceNorm", "samples {} have no channels, expected at least 1", in);
+    return affine_plan("InstanceNorm", in, options_.affine);
+  }
+  Tensor forward(const Tensor& x) override {
+    return instance_norm(x, options_.affine ? parameter(0) : Tensor(),
+                         options_.affine ? parameter(1) : Tensor(), {options_.eps});
+  }
+
+ private:
+  LayerNormOptions options_;
+};
+
 class LocalResponseNormModule final : public Module {
  public:
   LocalResponseNormModule(std::int64_t size, LocalResponseOptions options) : size_(size), options_(options) {
@@ -125,6 +145,7 @@ BatchNorm::BatchNorm(BatchNormOptions options) : Layer(make<BatchNormModule>(opt
 LayerNorm::LayerNorm(LayerNormOptions options) : Layer(make<LayerNormModule>(options)) {}
 GroupNorm::GroupNorm(std::int64_t groups, LayerNormOptions options)
     : Layer(make<GroupNormModule>(groups, options)) {}
+InstanceNorm::InstanceNorm(LayerNormOptions options) : Layer(make<InstanceNormModule>(options)) {}
 LocalResponseNorm::LocalResponseNorm(std::int64_t size, LocalResponseOptions options)
     : Layer(make<LocalResponseNormModule>(size, options)) {}
 

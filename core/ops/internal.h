@@ -74,6 +74,8 @@ Tensor avg_pool_recorded(const PoolGeometry& g, const Tensor& x);
 Tensor scatter_add_recorded(const Tensor& y, const Tensor& index, const Shape& x_shape);
 /// The op that an activation stands for.
 Tensor activated(Activate activation, double slope, const Tensor& z);
+/// The adjoint of pad; its own gradient is pad with zeros.
+Tensor pad_backward_recorded(const PadGeometry& g, const Tensor& dy, const Shape& x_shape);
 /// Sum over all axes but the last: the gradient of a bias.
 Tensor bias_gradient(const Tensor& dy);
 

@@ -1,5 +1,5 @@
-// batch_norm, layer_norm and group_norm: statistics, then one affine pass. Statistics and affine parameters
-// are of the compute type (f64 for f64, else f32). The gradients are in norm_gradient.cpp.
+// batch_norm, layer_norm, group_norm and instance_norm: statistics, then one affine pass. Statistics and
+// affine parameters are of the compute type (f64 for f64, else f32). The gradients are in norm_gradient.cpp.
 #include "core/ops/norm.h"
 
 #include <cmath>
@@ -117,17 +117,32 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
   return ops::normalized("layer_norm", g, options.eps, x, ops::statistics_of(g, x), scale, shift);
 }
 
+namespace {
+
+Tensor norm_of_groups(const char* op, const Tensor& x, std::int64_t groups, const Tensor& gamma,
+                      const Tensor& beta, double eps) {
+  const NormGeometry g = ops::grouped(x.shape(), groups);
+  if (g.b == 0) fail(op, "x {} has no positions to take statistics of", x.shape());
+  const Tensor scale = ops::affine(op, "gamma", gamma, x, g.channels());
+  const Tensor shift = ops::affine(op, "beta", beta, x, g.channels());
+  return ops::normalized(op, g, eps, x, ops::statistics_of(g, x), scale, shift);
+}
+
+}  // namespace
+
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& gamma, const Tensor& beta,
                   const NormOptions& options) {
   ops::require_input("group_norm", x, 2, options.eps);
   const std::int64_t channels = x.shape(-1);
   if (groups < 1 || channels % groups != 0 || channels == 0)
     fail("group_norm", "{} channels do not divide into {} groups (x {})", channels, groups, x.shape());
-  const NormGeometry g = ops::grouped(x.shape(), groups);
-  if (g.b == 0) fail("group_norm", "x {} has no positions to take statistics of", x.shape());
-  const Tensor scale = ops::affine("group_norm", "gamma", gamma, x, channels);
-  const Tensor shift = ops::affine("group_norm", "beta", beta, x, channels);
-  return ops::normalized("group_norm", g, options.eps, x, ops::statistics_of(g, x), scale, shift);
+  return norm_of_groups("group_norm", x, groups, gamma, beta, options.eps);
+}
+
+Tensor instance_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const NormOptions& options) {
+  ops::require_input("instance_norm", x, 2, options.eps);
+  if (x.shape(-1) == 0) fail("instance_norm", "x {} has no channels, expected at least 1", x.shape());
+  return norm_of_groups("instance_norm", x, x.shape(-1), gamma, beta, options.eps);
 }
 
 }  // namespace isobit

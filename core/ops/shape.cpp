@@ -6,9 +6,6 @@ namespace isobit {
 namespace ops {
 namespace {
 
-/// The adjoint of pad, recorded: its own gradient is pad with zeros.
-Tensor pad_backward_recorded(const PadGeometry& g, const Tensor& dy, const Shape& x_shape);
-
 Tensor pad_recorded(const PadGeometry& g, const Tensor& x, const Shape& y_shape) {
   Tensor y = empty_as(x, y_shape);
   backend(x.device()).pad(g, view(x), fresh_view(y));
@@ -17,6 +14,8 @@ Tensor pad_recorded(const PadGeometry& g, const Tensor& x, const Shape& y_shape)
     return Gradients{pad_backward_recorded(g, c.dy(), from)};
   });
 }
+
+}  // namespace
 
 Tensor pad_backward_recorded(const PadGeometry& g, const Tensor& dy, const Shape& x_shape) {
   Tensor dx = empty_as(dy, x_shape);
@@ -29,7 +28,6 @@ Tensor pad_backward_recorded(const PadGeometry& g, const Tensor& dy, const Shape
   });
 }
 
-}  // namespace
 }  // namespace ops
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {

@@ -18,6 +18,8 @@ void add_pools(Suite& suite);
 void add_random(Suite& suite);
 void add_optimizers(Suite& suite);
 void add_matmul(Suite& suite);
+/// Interpolation along an axis; windows out of pictures and out of some of the shapes, and back.
+void add_windows(Suite& suite, std::span<const ConvShape> shapes);
 /// The three directions of each shape, with and without what follows the sum.
 void add_convolutions(Suite& suite, std::span<const ConvShape> shapes);
 /// One shape, one dtype, one kind of values; full_only as Suite::open takes it.

@@ -28,6 +28,12 @@ std::vector<NormGeometry> norm_geometries() {
   add(3, 10, 4, 3, false);    // group norm
   add(2, 300, 2, 20, false);
   add(17, 12, 8, 65, false);
+  add(3, 10, 17, 1, false);  // instance norm
+  add(2, 300, 33, 1, false);
+  add(1, 700, 64, 1, false);
+  add(4, 513, 3, 1, false);
+  add(5, 1, 7, 1, false);
+  add(0, 5, 6, 1, false);
   add(0, 4, 3, 1, true);
   add(0, 2, 2, 5, false);
   return list;

@@ -5,6 +5,7 @@
 #include "cpu/kernels/conv_backward_input.h"
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/conv_linear.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/kernels/matmul.h"
 
 namespace isobit::cpu {
@@ -37,9 +38,11 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"reference", nullptr, reference::conv_backward_filter},
   });
   lists.unfold.set({
+      {"simd", nullptr, kernels::unfold},
       {"reference", nullptr, reference::unfold},
   });
   lists.fold.set({
+      {"simd", nullptr, kernels::fold},
       {"reference", nullptr, reference::fold},
   });
 }

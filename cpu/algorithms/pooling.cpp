@@ -7,6 +7,7 @@ namespace isobit::cpu {
 
 void set_pooling_algorithms(AlgorithmLists& lists) {
   lists.resample.set({
+      {"simd", nullptr, kernels::resample},
       {"reference", nullptr, reference::resample},
   });
   lists.max_pool.set({

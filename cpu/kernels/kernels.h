@@ -32,6 +32,10 @@ void max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, Vie
 void max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y);
 void avg_pool(const PoolGeometry& g, ConstView x, View y);
 void avg_pool_backward(const PoolGeometry& g, ConstView dy, View dx);
+void unfold(const ConvGeometry& g, ConstView x, View columns);
+void fold(const ConvGeometry& g, ConstView columns, View dx);
+void resample(const ResampleGeometry& g, ConstView x, ConstView start, ConstView column, ConstView weight,
+              View y);
 void softmax(std::int64_t columns, ConstView x, View y);
 void log_softmax(std::int64_t columns, ConstView x, View y);
 void softmax_backward(std::int64_t columns, ConstView dy, ConstView y, View dx);

@@ -1,6 +1,6 @@
 // What the norm kernels share. Statistics are brought into the form that a row of channels reads: one number
 // for the row (layer norm), or one for every channel, the same for all rows (batch norm) or for the rows of a
-// sample (group norm).
+// sample (group norm; where a group is one channel, as they are).
 #if defined(ISOBIT_CPU_KERNELS_NORM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ISOBIT_CPU_KERNELS_NORM_INL_H_
 #undef ISOBIT_CPU_KERNELS_NORM_INL_H_
@@ -75,7 +75,11 @@ inline bool one_for_row(const NormGeometry& g) {
   return !g.over_batch && g.g == 1;
 }
 inline bool is_repeated(const NormGeometry& g) {
-  return !g.over_batch && g.g > 1;
+  return !g.over_batch && g.g > 1 && g.d > 1;
+}
+/// Instance norm: every channel of a sample has a statistic of its own, so that a lane may own it.
+inline bool one_for_channel(const NormGeometry& g) {
+  return !g.over_batch && g.g > 1 && g.d == 1;
 }
 /// Elements between the numbers of one sample and of the next.
 inline std::int64_t sample_step(const NormGeometry& g) {
@@ -141,6 +145,16 @@ inline ColumnProblem norm_columns(const NormGeometry& g, std::int64_t bytes) {
   p.rows.add(g.a * g.b, g.channels());
   p.width = g.channels();
   p.leaf_rows = numerics::leaf_samples(g.b) * g.b;
+  p.bytes = bytes;
+  return p;
+}
+
+/// The same for the statistics of single samples, each a channel's: blocked chains over b.
+inline ColumnProblem instance_columns(const NormGeometry& g, std::int64_t bytes) {
+  ColumnProblem p;
+  p.outer.add(g.a, g.b * g.channels());
+  p.rows.add(g.b, g.channels());
+  p.width = g.channels();
   p.bytes = bytes;
   return p;
 }

@@ -44,7 +44,7 @@ struct BackwardTerm {
   Inputs<T> in;
   std::int64_t sample;  // elements of a sample
   std::int64_t step;    // between the statistics of samples
-  BackwardTerm at(std::int64_t) const { return *this; }
+  BackwardTerm at(std::int64_t offset) const { return {row(offset), sample, step}; }
   Row row(std::int64_t offset) const {
     const std::int64_t at = step == 0 ? 0 : offset / sample * step;
     return {{in.dy + offset, in.x + offset, in.mean + at, in.rstd + at, in.gamma}};
@@ -103,15 +103,17 @@ void backward(const NormGeometry& g, double eps, const T* dy, const T* x, const 
   const T count = static_cast<T>(g.count());
   Scratch<T> rstd(n), mean_e(n), mean_eh(n), room1(room), room2(room), room3(room), room4(room);
   reciprocal_deviation(variance, static_cast<T>(eps), n, rstd.data());
-  if (g.over_batch) {
-    const BackwardTerm<false, T> term{{dy, x, mean, rstd.data(), gamma}, 0, 0};
-    column_sums<T>(norm_columns(g, 2 * sizeof(T)), term,
-                   [&](std::int64_t, std::int64_t column, std::int64_t width, const T* tile) {
-                     for (std::int64_t j = 0; j < width; ++j) {
-                       mean_e[column + j] = tile[j] / count;
-                       mean_eh[column + j] = tile[kColumns<T> + j] / count;
-                     }
-                   });
+  if (g.over_batch || one_for_channel(g)) {
+    const std::int64_t channels = g.channels();
+    const BackwardTerm<false, T> term{{dy, x, mean, rstd.data(), gamma}, g.b * channels, sample_step(g)};
+    const ColumnProblem p =
+        g.over_batch ? norm_columns(g, 2 * sizeof(T)) : instance_columns(g, 2 * sizeof(T));
+    column_sums<T>(p, term, [&](std::int64_t outer, std::int64_t column, std::int64_t width, const T* tile) {
+      for (std::int64_t j = 0; j < width; ++j) {
+        mean_e[outer * channels + column + j] = tile[j] / count;
+        mean_eh[outer * channels + column + j] = tile[kColumns<T> + j] / count;
+      }
+    });
   } else {
     T *e = mean_e.data(), *eh = mean_eh.data(), *r = rstd.data();
     for_sample_statistics(g, 4 * sizeof(T), [&](std::int64_t i, std::int64_t offset, std::int64_t channel) {

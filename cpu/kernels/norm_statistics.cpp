@@ -1,5 +1,6 @@
 // norm_statistics: mean and biased variance in two passes. Batch norm: a lane owns a channel, batch tree over
-// samples; layer and group norm: a task owns statistics, each a blocked chain over b of lanes trees over d.
+// samples. Instance norm: a lane owns a channel of a sample, blocked chain over b. Layer and group norm: a
+// task owns statistics, each a blocked chain over b of lanes trees over d.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_statistics.cpp"
 #include "hwy/foreach_target.h"
@@ -17,7 +18,11 @@ struct Moment {
   static constexpr int kSums = 1;
   const T* x;
   const T* mean;
-  Moment at(std::int64_t) const { return *this; }
+  std::int64_t sample, step;  // elements of a sample; between the statistics of samples
+  Moment at(std::int64_t offset) const {
+    if (step == 0) return *this;
+    return {x + offset, mean == nullptr ? nullptr : mean + offset / sample * step, sample, step};
+  }
   Row row(std::int64_t offset) const { return x + offset; }
   template <bool kTail>
   HWY_INLINE void add(Row row, std::int64_t column, std::int64_t lanes, Vec<T>* sum) const {
@@ -50,20 +55,22 @@ T sample_moment(const NormGeometry& g, const T* x, T mean) {
 template <class T>
 void statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const T count = static_cast<T>(g.count());
-  if (!g.over_batch) {
+  if (!g.over_batch && !one_for_channel(g)) {
     return for_sample_statistics(g, 2 * sizeof(T), [&](std::int64_t i, std::int64_t offset, std::int64_t) {
       mean[i] = sample_moment<T, false>(g, x + offset, T{0}) / count;
       variance[i] = sample_moment<T, true>(g, x + offset, mean[i]) / count;
     });
   }
-  const ColumnProblem p = norm_columns(g, sizeof(T));
-  const auto divide_into = [count](T* out) {
-    return [out, count](std::int64_t, std::int64_t column, std::int64_t width, const T* tile) {
-      for (std::int64_t j = 0; j < width; ++j) out[column + j] = tile[j] / count;
-    };
+  const ColumnProblem p = g.over_batch ? norm_columns(g, sizeof(T)) : instance_columns(g, sizeof(T));
+  const std::int64_t channels = g.channels(), sample = g.b * channels, step = sample_step(g);
+  const auto divide_into = [count, channels](T* out) {
+    return
+        [out, count, channels](std::int64_t outer, std::int64_t column, std::int64_t width, const T* tile) {
+          for (std::int64_t j = 0; j < width; ++j) out[outer * channels + column + j] = tile[j] / count;
+        };
   };
-  column_sums<T>(p, Moment<T, false>{x, nullptr}, divide_into(mean));
-  column_sums<T>(p, Moment<T, true>{x, mean}, divide_into(variance));
+  column_sums<T>(p, Moment<T, false>{x, mean, sample, step}, divide_into(mean));
+  column_sums<T>(p, Moment<T, true>{x, mean, sample, step}, divide_into(variance));
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ inline Columns norm_columns(const NormGeometry& g) {
   return columns;
 }
 
-/// Blocked chains over b of one term a row: terms[a, b, g].
+/// Blocked chains over b of one term a row: terms[a, b, g]. Where a row is one element (instance norm) the
+/// terms are those of x itself: to a chain from +0 a lanes sum of one element is the element.
 inline Columns norm_row_terms(const NormGeometry& g) {
   Columns columns;
   columns.outer.add(g.a, g.b * g.g);
@@ -64,6 +65,7 @@ void sum_statistics(const NormGeometry& g, const Term& term, bool share,
   if (g.over_batch) return sum_columns(norm_columns(g), term, share, sink);
   const std::int64_t rows = g.a * g.b * g.g;
   if (g.b == 1) return sum_rows(term, rows, g.d, share, sink);
+  if (g.d == 1) return sum_columns(norm_row_terms(g), term, share, sink);
   const Scratch terms(Term::kSums * rows * static_cast<std::int64_t>(sizeof(T)));
   Sink<T, Term::kSums> of_rows;
   for (int s = 0; s < Term::kSums; ++s) of_rows.out[s] = terms.as<T>() + s * rows;

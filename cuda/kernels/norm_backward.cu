@@ -61,7 +61,7 @@ struct GradientTerm {
     }
   };
   __device__ Column column(std::int64_t i) const {
-    return {in.dy, in.x, in.mean[i], in.rstd(i), in.gamma_at(i)};
+    return {in.dy, in.x, in.mean[i], in.rstd(i), in.gamma_at(i % g.g)};
   }
   __device__ Row row(std::int64_t r, std::int64_t columns) const {
     const std::int64_t i = statistic_of_row(g, r);

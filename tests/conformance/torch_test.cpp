@@ -132,6 +132,36 @@ Tensor cross_entropy_of(const Case& c, const Inputs& in) {
   return cross_entropy(in[0], labels, {.label_smoothing = c.number("smoothing")});
 }
 
+Tensor resize_of(const Case& c, const Inputs& in) {
+  const std::string& mode = c.options.at("mode");
+  ResizeOptions o;
+  if (mode == "align_corners") o.coordinates = Coordinates::align_corners;
+  if (mode == "antialias") o.antialias = o.exclude_outside = true;
+  if (mode == "nearest") {
+    o.mode = Interpolation::nearest;
+    o.coordinates = Coordinates::asymmetric;
+    o.rounding = Rounding::floor;
+  } else if (mode == "nearest-exact") {
+    o.mode = Interpolation::nearest;
+    o.rounding = Rounding::round_prefer_ceil;
+  }
+  return resize(in[0], c.per_axis("size"), o);
+}
+
+Tensor upsample_of(const Case& c, const Inputs& in) {
+  const std::string& mode = c.options.at("mode");
+  return upsample(in[0], c.per_axis("factor"),
+                  mode == "nearest" ? Interpolation::nearest : Interpolation::linear, mode == "corners");
+}
+
+WindowOptions window_of(const Case& c) {
+  WindowOptions o;
+  o.stride = c.per_axis("stride");
+  o.dilation = c.per_axis("dilation");
+  o.padding = c.padding();
+  return o;
+}
+
 /// An op of one or two operands without options.
 Function plain(Tensor (*f)(const Tensor&)) {
   return [f](const Case&, const Inputs& in) { return f(in[0]); };
@@ -158,6 +188,26 @@ const std::map<std::string, Function>& functions() {
        }},
       {"sum_pool",
        [](const Case& c, const Inputs& in) { return sum_pool(in[0], c.per_axis("window"), pool_of(c)); }},
+      {"resize", resize_of},
+      {"upsample", upsample_of},
+      {"unfold",
+       [](const Case& c, const Inputs& in) { return unfold(in[0], c.per_axis("window"), window_of(c)); }},
+      {"fold",
+       [](const Case& c, const Inputs& in) {
+         return fold(in[0], shape_of(c.options.at("onto")), c.per_axis("window"), window_of(c));
+       }},
+      {"pixel_shuffle",
+       [](const Case& c, const Inputs& in) {
+         return depth_to_space(in[0], c.per_axis("block"), ChannelOrder::crd);
+       }},
+      {"pixel_unshuffle",
+       [](const Case& c, const Inputs& in) {
+         return space_to_depth(in[0], c.per_axis("block"), ChannelOrder::crd);
+       }},
+      {"instance_norm",
+       [](const Case& c, const Inputs& in) {
+         return instance_norm(in[0], in[1], in[2], {.eps = c.number("eps")});
+       }},
       {"relu", plain(relu)},
       {"elu", [](const Case&, const Inputs& in) { return elu(in[0]); }},
       {"leaky_relu", [](const Case&, const Inputs& in) { return leaky_relu(in[0]); }},

@@ -44,7 +44,12 @@ TEST(NnLayers, InferredShapesAreThoseOfTheForwardPass) {
       {nn::BatchNorm(), image},
       {nn::LayerNorm(), image},
       {nn::GroupNorm(3), image},
+      {nn::InstanceNorm(), image},
       {nn::LocalResponseNorm(5), image},
+      {nn::Upsample(2), {18, 22, 6}},
+      {nn::Upsample({1, 3}, Interpolation::linear, true), {9, 33, 6}},
+      {nn::DepthToSpace({3, 2}), {27, 22, 1}},
+      {nn::PixelShuffle({1, 2}), {9, 22, 3}},
       {nn::ReLU(), image},
       {nn::LeakyReLU(0.2), image},
       {nn::ELU(), image},
@@ -122,6 +127,11 @@ TEST(NnLayers, WrongOptionsAreRefusedWhenTheLayerIsMade) {
   EXPECT_THROW(nn::BatchNorm({.momentum = 2}), Error);
   EXPECT_THROW(nn::LayerNorm({.eps = -1}), Error);
   EXPECT_THROW(nn::GroupNorm(0), Error);
+  EXPECT_THROW(nn::InstanceNorm({.eps = -1}), Error);
+  EXPECT_THROW(nn::Upsample(0), Error);
+  EXPECT_THROW(nn::Upsample(2, Interpolation::nearest, true), Error);
+  EXPECT_THROW(nn::DepthToSpace({2, 0}), Error);
+  EXPECT_THROW(nn::PixelShuffle(-1), Error);
   EXPECT_THROW(nn::LocalResponseNorm(0), Error);
   EXPECT_THROW(nn::LocalResponseNorm(5, {.bias = 0}), Error);
   EXPECT_THROW(nn::Input({2}, {.deviation = 0}), Error);
@@ -132,6 +142,9 @@ TEST(NnLayers, WrongShapesAreRefusedWhenTheNetworkIsBuilt) {
   EXPECT_THROW(nn::Conv2D(8, 9).build({8, 8, 3}), Error);
   EXPECT_THROW(nn::Conv2D(8, 3).build({8, 3}), Error);
   EXPECT_THROW(nn::GroupNorm(4).build({8, 8, 6}), Error);
+  EXPECT_THROW(nn::Upsample({2, 2, 2}).build({8, 8, 6}), Error);
+  EXPECT_THROW(nn::Upsample(2).build({6}), Error);
+  EXPECT_THROW(nn::DepthToSpace(2).build({8, 8, 6}), Error);
   EXPECT_THROW(nn::MaxPool2D(3).build({2, 8, 6}), Error);
   EXPECT_THROW(nn::AvgPool2D(2).build({8, 6}), Error);
   EXPECT_THROW(nn::AvgPool({2, 2}).build({8, 6}), Error);

@@ -96,7 +96,18 @@ TEST_P(Metamorphic, ABatchEqualsItsSamples) {
       {"log_softmax", [](const Tensor& t, const Tensor&) { return log_softmax(t); }},
       {"layer_norm", [&](const Tensor& t, const Tensor&) { return layer_norm(t, gamma, {}); }},
       {"group_norm", [&](const Tensor& t, const Tensor&) { return group_norm(t, 2, gamma, {}); }},
+      {"instance_norm", [&](const Tensor& t, const Tensor&) { return instance_norm(t, gamma, {}); }},
       {"local_response_norm", [](const Tensor& t, const Tensor&) { return local_response_norm(t, 3); }},
+      {"resize",
+       [](const Tensor& t, const Tensor&) {
+         return resize(t, {9, 5});
+       }},
+      {"unfold",
+       [](const Tensor& t, const Tensor&) { return unfold(t, 3, {.padding = 1, .mode = PadMode::reflect}); }},
+      {"fold",
+       [](const Tensor& t, const Tensor&) {
+         return fold(t, {t.shape(0), 7, 7, 1}, 2);
+       }},
       {"sum",
        [](const Tensor& t, const Tensor&) {
          return sum(t, {1, 3});

@@ -47,6 +47,10 @@ Tensor everything(const Tensor& x, const std::vector<Tensor>& p, const Tensor& l
   h = gelu(conv(pad(h, {{0, 0}, {1, 1}, {1, 1}, {0, 0}}), p[4]));
   h = avg_pool(h, 2);
   h = group_norm(h, 2, {}, {});
+  h = upsample(h, 2, Interpolation::linear);
+  h = mul_scalar(unfold(h, 2, {.stride = 2}), 0.5);
+  h = fold(h, {h.shape(0), 2 * h.shape(1), 2 * h.shape(2), h.shape(3) / 4}, 2, {.stride = 2});
+  h = avg_pool(h, 2);
   h = dropout(flatten(h), 0.25, {1, 2});
   h = layer_norm(linear(h, p[5]), {}, {});
   h = matmul(softmax(h), p[6]);

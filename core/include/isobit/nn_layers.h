@@ -91,6 +91,22 @@ class GlobalLpPool : public Layer {
   explicit GlobalLpPool(double p = 2);
 };
 
+/// Each spatial axis `factor` times as long (upsample in isobit/ops_image.h): [n, (d,) (h,) w, c].
+class Upsample : public Layer {
+ public:
+  explicit Upsample(PerAxis factor, Interpolation mode = Interpolation::nearest, bool align_corners = false);
+};
+/// Blocks of channels become positions: [n, h, w, c] to [n, h * b, w * b, c / (b * b)] (depth_to_space).
+class DepthToSpace : public Layer {
+ public:
+  explicit DepthToSpace(PerAxis block, ChannelOrder order = ChannelOrder::dcr);
+};
+/// The same with the channels in PyTorch's order (crd).
+class PixelShuffle : public Layer {
+ public:
+  explicit PixelShuffle(PerAxis block);
+};
+
 struct BatchNormOptions {
   double eps = 1e-5;
   double momentum = 0.1;  ///< share of the new batch in the running statistics
@@ -118,6 +134,12 @@ class LayerNorm : public Layer {
 class GroupNorm : public Layer {
  public:
   explicit GroupNorm(std::int64_t groups, LayerNormOptions options = {});
+};
+/// Normalises each channel of each sample over its positions: a GroupNorm with as many groups as channels.
+/// Parameters gamma, beta [c].
+class InstanceNorm : public Layer {
+ public:
+  explicit InstanceNorm(LayerNormOptions options = {});
 };
 /// Divides each channel by a power of what it and its neighbours measure: local_response_norm, as in AlexNet,
 /// LocalResponseNorm(5, {.alpha = 5e-4, .bias = 2}) there. No parameters.

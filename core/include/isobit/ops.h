@@ -279,3 +279,5 @@ Tensor local_response_norm(const Tensor& x, std::int64_t size, const LocalRespon
 Tensor dropout(const Tensor& x, double p, RandomKey key);
 
 }  // namespace isobit
+
+#include <isobit/ops_image.h>
