@@ -18,7 +18,8 @@ Tensor Case::optional(const std::string& name) const {
 
 PerAxis Case::per_axis(const char* key) const {
   const auto v = integers(key);
-  if (v.empty() || v.size() > 3) fail("differential", "{}: '{}' has {} entries", options.dump(), key, v.size());
+  if (v.empty() || v.size() > 3)
+    fail("differential", "{}: '{}' has {} entries", options.dump(), key, v.size());
   return v.size() == 1 ? PerAxis(v[0]) : v.size() == 2 ? PerAxis(v[0], v[1]) : PerAxis(v[0], v[1], v[2]);
 }
 
@@ -29,10 +30,10 @@ std::vector<std::pair<std::int64_t, std::int64_t>> Case::sides(const char* key) 
 Padding Case::padding() const {
   if (!has("rule")) return Padding(sides("pads"));
   static const std::map<std::string, SameRule, std::less<>> kRules{{"valid", SameRule::valid},
-                                                                  {"same_upper", SameRule::same_upper},
-                                                                  {"same_lower", SameRule::same_lower},
-                                                                  {"full", SameRule::full},
-                                                                  {"causal", SameRule::causal}};
+                                                                   {"same_upper", SameRule::same_upper},
+                                                                   {"same_lower", SameRule::same_lower},
+                                                                   {"full", SameRule::full},
+                                                                   {"causal", SameRule::causal}};
   return kRules.at(word("rule"));
 }
 
@@ -45,6 +46,11 @@ std::vector<PadMode> Case::modes() const {
   }
   if (found.size() != options.at("modes").size()) fail("differential", "{}: unknown mode", options.dump());
   return found;
+}
+
+PadModes Case::pad_modes() const {
+  const auto m = modes();
+  return m.size() == 1 ? PadModes(m[0]) : m.size() == 2 ? PadModes(m[0], m[1]) : PadModes(m[0], m[1], m[2]);
 }
 
 Activate Case::activation() const {

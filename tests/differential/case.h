@@ -32,6 +32,7 @@ struct Case {
   Padding padding() const;
   /// "modes", one for each axis.
   std::vector<PadMode> modes() const;
+  PadModes pad_modes() const;
   Activate activation() const;
 };
 

@@ -33,6 +33,8 @@ def values(shape, kind, spread, make):
     t = torch.rand(shape, generator=make, dtype=torch.float64) * 2 - 1
     if kind == "positive":
         return t.abs() + 0.25
+    if kind == "away":  # from zero, where the function has a kink
+        return t + 0.25 * torch.where(t < 0, -1.0, 1.0).double()
     if spread == "integers":
         return (t * 3.5).round() + 0.0
     if spread == "wide":

@@ -18,11 +18,13 @@ SLOPE = 0.125
 class Op:
     """One op: draw(rng) -> case; inputs(case) -> {name: shape or (shape, kind)}, the differentiable ones; function(case,
     tensors) -> y by PyTorch, of dictionaries of tensors; bound(case, operands) -> y as a Bounded; others(case, rng) ->
-    further tensors (labels); line(case) -> its line for a shape file, or None. exact: y is to be equal."""
+    further tensors (labels); line(case) -> its line for a shape file, or None; differentiable: whether there are
+    gradients."""
 
-    def __init__(self, draw, inputs, function, bound, others=None, line=None, second=True):
+    def __init__(self, draw, inputs, function, bound, others=None, line=None, differentiable=True):
         self.draw, self.inputs, self.function, self.bound = draw, inputs, function, bound
-        self.others, self.line, self.second = others or (lambda case, rng: {}), line or (lambda case: None), second
+        self.others, self.line = others or (lambda case, rng: {}), line or (lambda case: None)
+        self.differentiable = differentiable
 
 
 def generator(*key):
@@ -105,6 +107,11 @@ def channels_last(t):
 def filters_first(w):
     """[..., c, k] to PyTorch's [k, c, ...]."""
     return w.movedim(-1, 0).movedim(-1, 1).contiguous()
+
+
+def along(t, axis, matrix):
+    """Every line of t along an axis times a matrix [out, in]."""
+    return (t.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
 
 
 # ---- the border

@@ -6,11 +6,6 @@ namespace {
 
 constexpr double kSlope = 0.125;  // as in common.py
 
-PadModes modes_of(const Case& c) {
-  const auto m = c.modes();
-  return m.size() == 1 ? PadModes(m[0]) : m.size() == 2 ? PadModes(m[0], m[1]) : PadModes(m[0], m[1], m[2]);
-}
-
 ConvOptions conv_options(const Case& c) {
   ConvOptions o;
   o.stride = c.per_axis("stride");
@@ -19,7 +14,7 @@ ConvOptions conv_options(const Case& c) {
   o.groups = c.integer("groups");
   o.activation = c.activation();
   o.slope = kSlope;
-  o.mode = modes_of(c);
+  o.mode = c.pad_modes();
   o.pad_value = c.options.value("value", 0.0);
   o.flip = c.flag("flip");
   return o;
@@ -59,7 +54,7 @@ Tensor run_transpose(const Case& c) {
   o.groups = c.integer("groups");
   o.activation = c.activation();
   o.slope = kSlope;
-  o.mode = modes_of(c);
+  o.mode = c.pad_modes();
   o.flip = c.flag("flip");
   if (c.has("output_padding")) o.output_padding = c.per_axis("output_padding");
   if (c.has("output_shape")) o.output_shape = c.per_axis("output_shape");

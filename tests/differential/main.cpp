@@ -1,12 +1,14 @@
-// The side of isobit in the differential test against PyTorch (scripts/differential): computes cases that run.py drew.
+// The side of isobit in the differential test against PyTorch (scripts/differential): computes cases that
+// run.py drew.
 //
 //   isobit_differential --cases FILE --inputs FILE --out FILE [--device NAME]
 //
-// --cases is a JSON list of {"id": "7", "op": "conv", "leaves": ["x", "w"], "gradients": true, ...options...}, --inputs
-// has the tensors "7.x", "7.w", seeds "7.g" of y's shape and "7.h.x" of x's. --out gets "7.y"; the gradients of <y, g>
-// with respect to the leaves, "7.d.x"; and those of the sum of <d.x, h.x> over the leaves with respect to leaves and g,
-// "7.dd.x", "7.dd.g". A gradient that is zero because nothing depends on it is left out. What a case was refused with
-// is metadata: "7.refused", "7.gradients_refused" where y was computed.
+// --cases is a JSON list of {"id": "7", "op": "conv", "leaves": ["x", "w"], "gradients": true,
+// ...options...}, --inputs has the tensors "7.x", "7.w", seeds "7.g" of y's shape and "7.h.x" of x's. --out
+// gets "7.y"; the gradients of <y, g> with respect to the leaves, "7.d.x"; and those of the sum of <d.x, h.x>
+// over the leaves with respect to leaves and g, "7.dd.x", "7.dd.g". A gradient that is zero because nothing
+// depends on it is left out. What a case was refused with is metadata: "7.refused", "7.gradients_refused"
+// where y was computed.
 #include <isobit/autograd.h>
 #include <isobit/error.h>
 #include <isobit/io.h>
@@ -40,8 +42,8 @@ struct Outputs {
   std::vector<Tensor> tensors, seeds;
 };
 
-void differentiate(const Case& c, const std::string& id, const std::vector<std::string>& leaves, const Tensor& y,
-                   io::NamedTensors& results) {
+void differentiate(const Case& c, const std::string& id, const std::vector<std::string>& leaves,
+                   const Tensor& y, io::NamedTensors& results) {
   std::vector<Tensor> inputs;
   for (const std::string& name : leaves) inputs.push_back(c.tensor(name));
   const Tensor g = c.tensor("g");

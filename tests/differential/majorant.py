@@ -59,10 +59,11 @@ class Form:
     """A function of tensors, linear in each of them. Slots are its operands by position; the last slot is the cotangent
     of its result. With all slots but one given, `evaluate` is the derivative of <f(slots), cotangent> with respect to
     the missing one; its own derivatives are the form again with another slot missing. `count` is f with every
-    coefficient replaced by one (by itself where it has none)."""
+    coefficient replaced by one (f itself where it has none), `bound` is f with coefficients that cover what f's own
+    are off by when they are computed."""
 
-    def __init__(self, f, shapes, count=None, exact=None):
-        self.f, self.count, self.shapes = f, count or f, [tuple(s) for s in shapes]
+    def __init__(self, f, shapes, count=None, exact=None, bound=None):
+        self.f, self.count, self.bound, self.shapes = f, count or f, bound or f, [tuple(s) for s in shapes]
         self.out = len(shapes)
         # A sum of n elements as they are rounds n - 1 times; products or coefficients round too.
         self.exact = len(shapes) == 1 and count is None if exact is None else exact
@@ -88,7 +89,7 @@ class Form:
         return self.roundings[missing]
 
     def apply(self, missing, operands):
-        s = self.evaluate(missing, {i: m.s for i, m in operands.items()})
+        s = self.evaluate(missing, {i: m.s for i, m in operands.items()}, self.bound)
         k = sum(m.k for m in operands.values()) + self.terms(missing, {i: m.shape for i, m in operands.items()})
 
         def backward(slot):
@@ -174,7 +175,7 @@ def power(a, p):
     if p == 1:
         return a
     return _unary(a, lambda x: x**p, lambda x, y: p * x ** (p - 1), lambda y: scale(power(a, p - 1), p),
-                  3 + 3 * abs(p))
+                  3 + 3 * abs(p) + (0 if p == int(p) or p == 0.5 else 8))
 
 
 def sigmoid(a):

@@ -1,14 +1,15 @@
 """All ops of the differential test, and one case of any of them."""
 import convolutions
 import movements
+import pools
 import rows
 import windows
 from common import generator
 
-FAMILIES = (convolutions, movements, windows, rows)
+FAMILIES = (convolutions, movements, windows, pools, rows)
 OPS = {name: op for family in FAMILIES for name, op in family.OPS.items()}
 # How often each is drawn.
-WEIGHTS = {"conv": 30, "conv_transpose": 15, "pad": 8}
+WEIGHTS = {"conv": 30, "conv_transpose": 15, "pad": 8, "unfold": 6, "resize": 8}
 
 
 def draw(seed, index, ops):

@@ -112,6 +112,7 @@ def run(arguments, ops):
                 tally.add(case, verdict)
                 if verdict[0] is not None:
                     failures.append((index, case, verdict[0]))
+                    tell(f"  case {index} failed: {case['op']}: {verdict[0]}")
             if time.time() - told > 10:
                 told = time.time()
                 tell(f"  {tally.cases} of {arguments.count}, {tally.failed} failed, {told - start:.0f} s")

@@ -75,6 +75,8 @@ def taps(case, x, out):
 
 
 def torch_has(case, pads):
+    if len(pads) == 3 and any(e < w for e, w in zip(case["in"], case["window"])):
+        return False  # avg_pool3d asks for this, padding or not
     return (case["n"] > 0 and "rule" not in case and all(a == b and 2 * a <= w for (a, b), w in zip(pads, case["window"])))
 
 
