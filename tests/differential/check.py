@@ -145,6 +145,8 @@ class Expectation:
             return f"is refused: {theirs}"
         if "gradients_refused" in refusals:
             return f"its gradient is refused: {refusals['gradients_refused']}"
+        if "differs" in refusals:
+            return refusals["differs"]
         for name, (value, bound, k) in self.wanted.items():
             got = results.get(name)
             if got is None and (value is None or name != "y"):

@@ -8,7 +8,7 @@
 // gets "7.y"; the gradients of <y, g> with respect to the leaves, "7.d.x"; and those of the sum of <d.x, h.x>
 // over the leaves with respect to leaves and g, "7.dd.x", "7.dd.g". A gradient that is zero because nothing
 // depends on it is left out. What a case was refused with is metadata: "7.refused", "7.gradients_refused"
-// where y was computed.
+// where y was computed; "7.differs" if y has other bits without recording.
 #include <isobit/autograd.h>
 #include <isobit/error.h>
 #include <isobit/io.h>
@@ -65,6 +65,12 @@ void differentiate(const Case& c, const std::string& id, const std::vector<std::
       results.emplace_back(id + ".dd." + (i < leaves.size() ? leaves[i] : "g"), second[i].detach());
 }
 
+/// The same without a graph: where activations are fused, for one thing.
+Tensor unrecorded(Function f, const Case& c) {
+  const NoGrad off;
+  return f(c);
+}
+
 void compute(Case& c, io::NamedTensors& results, io::Metadata& metadata) {
   const std::string id = c.word("id"), op = c.word("op");
   const auto leaves = c.options.at("leaves").get<std::vector<std::string>>();
@@ -83,6 +89,8 @@ void compute(Case& c, io::NamedTensors& results, io::Metadata& metadata) {
     return;
   }
   results.emplace_back(id + ".y", y.detach());
+  if (gradients && !equal_bits(y, unrecorded(f->second, c)))
+    metadata[id + ".differs"] = "y has other bits where nothing is recorded";
   // Seeds are there where the peer computed gradients, too; of another shape they would say nothing.
   if (!gradients || !c.tensors.contains("g") || c.tensor("g").shape() != y.shape()) return;
   try {
