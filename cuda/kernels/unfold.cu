@@ -79,7 +79,7 @@ struct Fold {
 };
 
 template <class S, int kPack>
-__global__ void __launch_bounds__(kMapThreads) fold_grid(Fold g, const S* columns, S* dx) {
+__global__ void __launch_bounds__(kMapThreads, 2) fold_grid(Fold g, const S* columns, S* dx) {
   const FoldAxis &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   for (std::int64_t i = grid_thread(); i < g.items; i += grid_threads()) {
     std::int64_t n = i, pack = 0, d = 0, h = 0, w = 0;
