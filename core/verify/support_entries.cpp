@@ -5,22 +5,10 @@
 namespace isobit::verify {
 namespace {
 
-using Entries = std::vector<SupportEntry>;
+using Entries = SupportEntries;
 using Inputs = std::vector<Tensor>;
 using Sides = std::vector<std::pair<std::int64_t, std::int64_t>>;
 
-constexpr PadMode kModes[] = {PadMode::constant, PadMode::reflect, PadMode::symmetric, PadMode::replicate,
-                              PadMode::circular};
-constexpr const char* kRanks[] = {"", "1-D", "2-D", "3-D"};
-
-/// [n, extents of one to three axes, c]
-Shape image(int axes, std::int64_t n, std::int64_t c) {
-  const std::int64_t extents[] = {5, 4, 6};
-  std::vector<std::int64_t> shape{n};
-  for (int i = 0; i < axes; ++i) shape.push_back(extents[i]);
-  shape.push_back(c);
-  return Shape(std::span<const std::int64_t>(shape));
-}
 /// [windows of one to three axes, c, k]
 Shape filters(int axes, std::int64_t c, std::int64_t k) {
   const std::int64_t windows[] = {3, 2, 3};
@@ -31,6 +19,15 @@ Shape filters(int axes, std::int64_t c, std::int64_t k) {
   return Shape(std::span<const std::int64_t>(shape));
 }
 
+}  // namespace
+
+Shape support_image(int axes, std::int64_t n, std::int64_t c) {
+  const std::int64_t extents[] = {5, 4, 6};
+  std::vector<std::int64_t> shape{n};
+  for (int i = 0; i < axes; ++i) shape.push_back(extents[i]);
+  shape.push_back(c);
+  return Shape(std::span<const std::int64_t>(shape));
+}
 void add_convolutions(Entries& all) {
   for (int axes = 1; axes <= 3; ++axes) {
     const std::string rank = kRanks[axes];
@@ -38,10 +35,10 @@ void add_convolutions(Entries& all) {
                          const ConvOptions& o) {
       all.push_back({op + " " + rank,
                      mode,
-                     {image(axes, 2, c), filters(axes, c / o.groups, 6), {6}},
+                     {support_image(axes, 2, c), filters(axes, c / o.groups, 6), {6}},
                      [o](const Inputs& in) { return conv(in[0], in[1], in[2], o); }});
     };
-    for (const PadMode mode : kModes) {
+    for (const PadMode mode : kAllModes) {
       ConvOptions o;
       o.padding = Padding(Sides(static_cast<std::size_t>(axes), {2, 1}));
       o.mode = mode;
@@ -81,7 +78,7 @@ void add_convolutions(Entries& all) {
     t.groups = 2;
     all.push_back({"conv_transpose " + rank,
                    "output padding",
-                   {image(axes, 2, 6), filters(axes, 2, 6), {4}},
+                   {support_image(axes, 2, 6), filters(axes, 2, 6), {4}},
                    [t](const Inputs& in) { return conv_transpose(in[0], in[1], in[2], t); }});
     ConvTransposeOptions dilated;
     dilated.dilation = 2;
@@ -89,7 +86,7 @@ void add_convolutions(Entries& all) {
     dilated.mode = PadMode::reflect;
     all.push_back({"conv_transpose " + rank,
                    "reflect",
-                   {image(axes, 2, 3), filters(axes, 2, 3), {2}},
+                   {support_image(axes, 2, 3), filters(axes, 2, 3), {2}},
                    [dilated](const Inputs& in) { return conv_transpose(in[0], in[1], in[2], dilated); }});
   }
   const std::pair<const char*, Activate> activations[] = {
@@ -100,16 +97,16 @@ void add_convolutions(Entries& all) {
     ConvOptions o;
     o.padding = Same;
     o.activation = activation;
-    all.push_back(
-        {"conv, fused activation", name, {image(2, 2, 3), filters(2, 3, 5), {5}}, [o](const Inputs& in) {
-           return conv(in[0], in[1], in[2], o);
-         }});
+    all.push_back({"conv, fused activation",
+                   name,
+                   {support_image(2, 2, 3), filters(2, 3, 5), {5}},
+                   [o](const Inputs& in) { return conv(in[0], in[1], in[2], o); }});
   }
-  for (const PadMode mode : kModes) {
+  for (const PadMode mode : kAllModes) {
     ConvOptions o;
     o.padding = 2;
     o.mode = mode;
-    const Shape x = image(2, 2, 3), w = filters(2, 3, 4);
+    const Shape x = support_image(2, 2, 3), w = filters(2, 3, 4);
     const Shape y{2, 7, 7, 4};
     all.push_back({"conv_backward_input", name_of(mode), {y, w}, [x, o](const Inputs& in) {
                      return conv_backward_input(in[0], in[1], x, o);
@@ -121,24 +118,24 @@ void add_convolutions(Entries& all) {
 }
 
 void add_padding(Entries& all) {
-  for (const PadMode mode : kModes)
+  for (const PadMode mode : kAllModes)
     for (int axes = 1; axes <= 3; ++axes) {
       std::vector<std::pair<std::int64_t, std::int64_t>> widths(static_cast<std::size_t>(axes) + 2);
       for (int i = 1; i <= axes; ++i) widths[static_cast<std::size_t>(i)] = {7, i};
       all.push_back(
           {std::string("pad ") + kRanks[axes],
            name_of(mode),
-           {image(axes, 2, 3)},
+           {support_image(axes, 2, 3)},
            [widths, mode](const Inputs& in) { return pad(in[0], widths, std::span(&mode, 1), 0.5); }});
     }
 }
 
-}  // namespace
-
-std::vector<SupportEntry> support_entries() {
-  Entries all;
+SupportEntries support_entries() {
+  SupportEntries all;
   add_convolutions(all);
   add_padding(all);
+  add_pooling(all);
+  add_images(all);
   return all;
 }
 

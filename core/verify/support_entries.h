@@ -15,6 +15,19 @@ struct SupportEntry {
   std::function<Tensor(const std::vector<Tensor>&)> run;
 };
 
-std::vector<SupportEntry> support_entries();
+using SupportEntries = std::vector<SupportEntry>;
+SupportEntries support_entries();
+
+/// Parts of it.
+void add_convolutions(SupportEntries& all);
+void add_padding(SupportEntries& all);
+void add_pooling(SupportEntries& all);
+void add_images(SupportEntries& all);
+
+inline constexpr PadMode kAllModes[] = {PadMode::constant, PadMode::reflect, PadMode::symmetric,
+                                        PadMode::replicate, PadMode::circular};
+inline constexpr const char* kRanks[] = {"", "1-D", "2-D", "3-D"};
+/// [n, extents of one to three axes, c]
+Shape support_image(int axes, std::int64_t n, std::int64_t c);
 
 }  // namespace isobit::verify
