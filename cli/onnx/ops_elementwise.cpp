@@ -126,11 +126,15 @@ Tensor length(const Tensor& x, std::span<const int> axes, bool keep) {
 Tensor log_of_sum(const Tensor& x, std::span<const int> axes, bool keep) {
   return log(sum(x, axes, keep));
 }
+/// The last of equals is the first of the axis reversed.
 std::vector<Tensor> argmax_node(Call& call) {
   const Tensor x = floating(call, 0);
-  if (call.integer("select_last_index", 0) != 0) call.lacks("last of equals");
   const int axis = axis_in(call, call.integer("axis", 0), x.rank());
-  return {argmax(x, {axis}, call.integer("keepdims", 1) != 0)};
+  const bool keep = call.integer("keepdims", 1) != 0, last = call.integer("select_last_index", 0) != 0;
+  if (x.shape(axis) == 0) call.lacks("value for no elements");
+  if (!last) return {argmax(x, {axis}, keep)};
+  const Tensor end = full(Shape{}, x.shape(axis) - 1, {DType::i64, call.device()});
+  return {end - argmax(flip(x, {axis}), {axis}, keep)};
 }
 
 std::vector<Tensor> matmul_node(Call& call) {

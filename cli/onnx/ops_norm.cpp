@@ -1,4 +1,6 @@
 // BatchNormalization, InstanceNormalization, GroupNormalization, LayerNormalization, LRN.
+#include <isobit/ops_image.h>
+
 #include "cli/onnx/layout.h"
 
 namespace isobit::cli::onnx {
@@ -33,7 +35,7 @@ std::vector<Tensor> instance_norm_node(Call& call) {
   const Tensor x = floating(call, 0), gamma = floating(call, 1), beta = floating(call, 2);
   call.ignore({"consumed_inputs"});
   const Tensor rows = channels_last(call, x);
-  return {channels_first(group_norm(rows, x.shape(1), gamma, beta, norm_options(call)))};
+  return {channels_first(instance_norm(rows, gamma, beta, norm_options(call)))};
 }
 
 /// Until operator set 20 gamma and beta are one for each group, from then on one for each channel.

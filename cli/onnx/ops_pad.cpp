@@ -17,6 +17,15 @@ double value(Call& call, const Tensor& x) {
   return v.item();
 }
 
+PadMode mode_of(Call& call) {
+  const std::string name = call.text("mode", "constant");
+  if (name == "constant") return PadMode::constant;
+  if (name == "reflect") return PadMode::reflect;
+  if (name == "edge") return PadMode::replicate;
+  if (name == "wrap") return PadMode::circular;
+  call.wrong("mode is '{}', expected constant, reflect, edge or wrap", name);
+}
+
 std::vector<Tensor> pad_node(Call& call) {
   const Tensor x = call.input(0);
   const auto given = widths(call);
@@ -27,9 +36,8 @@ std::vector<Tensor> pad_node(Call& call) {
   std::vector<std::pair<std::int64_t, std::int64_t>> sides(static_cast<std::size_t>(x.rank()));
   for (std::size_t i = 0; i < axes.size(); ++i)
     sides[static_cast<std::size_t>(axis_in(call, axes[i], x.rank()))] = {given[i], given[axes.size() + i]};
-  const std::string mode = call.text("mode", "constant");
-  if (mode != "constant") call.lacks(fmt::format("mode '{}'", mode));
-  return {pad(x, sides, value(call, x))};
+  const PadMode mode = mode_of(call);
+  return {pad(x, sides, std::span(&mode, 1), value(call, x))};
 }
 
 }  // namespace
