@@ -18,41 +18,6 @@ std::string text_of(const ConvShape& shape, Values values) {
   return fmt::format("{} {} {}{}", shape.place, shape.name, shape.geometry.to_string(), kind);
 }
 
-/// Products that are too small for any number but a zero of their sign, and no other: a tap, a term or a leaf
-/// too many, +0, would show in the sign of the sum.
-void add_vanishing_products(Suite& suite) {
-  constexpr const char* kShapes[] = {"mb16ic3ih1oc5kh1", "mb16ic4iw4oc8kw3pw1", "mb4g2ic4ih4oc4kh3sh2ph1",
-                                     "mb8g4ic4ih3oc4kh2", "mb1ic300iw2oc3kw1"};
-  for (const char* shape : kShapes)
-    for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
-      const ConvGeometry g = parse_conv_shape(shape).geometry;
-      const std::string text = g.to_string() + " vanishing products";
-      const auto operand = [&](Case& c, std::int64_t numel) {
-        HostArray array = c.random(dtype, numel);
-        set_magnitude(array, dtype == DType::f64 ? 0x1p-600 : 0x1p-100);
-        c.in(std::move(array));
-      };
-      if (Case* c = suite.open("conv_forward", dtype, text)) {
-        operand(*c, g.x_size()), operand(*c, g.w_size());
-        c->out(dtype, g.y_size()).run([&](Backend& b, const Operands& o) {
-          b.conv_forward(g, o.in[0], o.in[1], {}, o.out[0]);
-        });
-      }
-      if (Case* c = suite.open("conv_backward_input", dtype, text)) {
-        operand(*c, g.y_size()), operand(*c, g.w_size());
-        c->out(dtype, g.x_size()).run([&](Backend& b, const Operands& o) {
-          b.conv_backward_input(g, o.in[0], o.in[1], o.out[0]);
-        });
-      }
-      if (Case* c = suite.open("conv_backward_filter", dtype, text)) {
-        operand(*c, g.x_size()), operand(*c, g.y_size());
-        c->out(dtype, g.w_size()).run([&](Backend& b, const Operands& o) {
-          b.conv_backward_filter(g, o.in[0], o.in[1], o.out[0]);
-        });
-      }
-    }
-}
-
 }  // namespace
 
 void add_convolution(Suite& suite, const ConvShape& shape, DType dtype, Values values, bool full_only) {
@@ -99,7 +64,39 @@ void add_convolutions(Suite& suite, std::span<const ConvShape> shapes) {
     add_convolution(suite, shapes[i], i % 2 == 0 ? DType::f32 : DType::f64, Values::hard, i % 4 != 0);
     add_convolution(suite, shapes[i], DType::f32, Values::tiny, i % 4 != 1);
   }
-  add_vanishing_products(suite);
+}
+
+void add_vanishing_products(Suite& suite) {
+  constexpr const char* kShapes[] = {"mb16ic3ih1oc5kh1", "mb16ic4iw4oc8kw3pw1", "mb4g2ic4ih4oc4kh3sh2ph1",
+                                     "mb8g4ic4ih3oc4kh2", "mb1ic300iw2oc3kw1"};
+  for (const char* shape : kShapes)
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+      const ConvGeometry g = parse_conv_shape(shape).geometry;
+      const std::string text = g.to_string() + " vanishing products";
+      const auto operand = [&](Case& c, std::int64_t numel) {
+        HostArray array = c.random(dtype, numel);
+        set_magnitude(array, dtype == DType::f64 ? 0x1p-600 : 0x1p-100);
+        c.in(std::move(array));
+      };
+      if (Case* c = suite.open("conv_forward", dtype, text)) {
+        operand(*c, g.x_size()), operand(*c, g.w_size());
+        c->out(dtype, g.y_size()).run([&](Backend& b, const Operands& o) {
+          b.conv_forward(g, o.in[0], o.in[1], {}, o.out[0]);
+        });
+      }
+      if (Case* c = suite.open("conv_backward_input", dtype, text)) {
+        operand(*c, g.y_size()), operand(*c, g.w_size());
+        c->out(dtype, g.x_size()).run([&](Backend& b, const Operands& o) {
+          b.conv_backward_input(g, o.in[0], o.in[1], o.out[0]);
+        });
+      }
+      if (Case* c = suite.open("conv_backward_filter", dtype, text)) {
+        operand(*c, g.x_size()), operand(*c, g.y_size());
+        c->out(dtype, g.w_size()).run([&](Backend& b, const Operands& o) {
+          b.conv_backward_filter(g, o.in[0], o.in[1], o.out[0]);
+        });
+      }
+    }
 }
 
 }  // namespace isobit::verify

@@ -22,6 +22,9 @@ void add_matmul(Suite& suite);
 void add_windows(Suite& suite, std::span<const ConvShape> shapes);
 /// The three directions of each shape, with and without what follows the sum.
 void add_convolutions(Suite& suite, std::span<const ConvShape> shapes);
+/// Products that are too small for any number but a zero of their sign, and no other: a tap, a term or a leaf
+/// too many, +0, would show in the sign of the sum.
+void add_vanishing_products(Suite& suite);
 /// One shape, one dtype, one kind of values; full_only as Suite::open takes it.
 void add_convolution(Suite& suite, const ConvShape& shape, DType dtype, Values values, bool full_only);
 /// All of them.

@@ -31,6 +31,7 @@ void add_everything(Suite& suite, std::span<const ConvShape> shapes) {
   add_optimizers(suite);
   add_matmul(suite);
   add_convolutions(suite, shapes);
+  add_vanishing_products(suite);
   add_windows(suite, shapes);
 }
 

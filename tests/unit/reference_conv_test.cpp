@@ -20,7 +20,27 @@ namespace {
 using test::FencedBuffer;
 using Integers = std::vector<std::int64_t>;
 
-// Which input coordinate every (output, tap) of an axis reads, -1 for padding: found by walking the padded
+// The element that a coordinate shows, found by walking there from element 0 step by step: -1 is the value.
+std::int64_t walked(PadMode mode, std::int64_t coordinate, std::int64_t extent) {
+  if (mode == PadMode::constant) return coordinate >= 0 && coordinate < extent ? coordinate : -1;
+  std::int64_t at = 0, step = coordinate < 0 ? -1 : 1;
+  for (std::int64_t left = coordinate < 0 ? -coordinate : coordinate; left > 0; --left) {
+    const std::int64_t next = at + step;
+    if (next >= 0 && next < extent) {
+      at = next;
+    } else if (mode == PadMode::circular) {
+      at = step > 0 ? 0 : extent - 1;
+    } else if (mode == PadMode::symmetric) {  // the edge shows once more, and the way leads back
+      step = -step;
+    } else if (mode == PadMode::reflect && extent > 1) {
+      step = -step;
+      at += step;
+    }
+  }
+  return at;
+}
+
+// Which input coordinate every (output, tap) of an axis reads, -1 for the value: found by walking the padded
 // line.
 struct Pair {
   std::int64_t out, tap, in;
@@ -31,13 +51,14 @@ std::vector<Pair> pairs_of(const AxisGeometry& a) {
   std::int64_t out = 0;
   for (std::int64_t start = 0; start + a.dilation * (a.filter - 1) < padded; start += a.stride, ++out)
     for (std::int64_t tap = 0; tap < a.filter; ++tap) {
-      const std::int64_t in = start + tap * a.dilation - a.pad_before;
-      pairs.push_back({out, tap, in >= 0 && in < a.in ? in : -1});
+      pairs.push_back({out, tap, walked(a.mode, start + tap * a.dilation - a.pad_before, a.in)});
     }
   EXPECT_EQ(out, a.out) << "the extent of the output";
   return pairs;
 }
 
+// In quarters, so that values between the whole numbers can stand outside.
+constexpr std::int64_t kUnit = 4;
 struct Expected {
   Integers y, dx, dw;
 };
@@ -47,23 +68,26 @@ Expected enumerate(const ConvGeometry& g, const Integers& x, const Integers& w, 
   const auto depth = pairs_of(g.axis[0]), height = pairs_of(g.axis[1]), width = pairs_of(g.axis[2]);
   const auto& [ad, ah, aw] = g.axis;
   const std::int64_t cg = g.c / g.groups, kg = g.k / g.groups;
+  const auto outside = static_cast<std::int64_t>(g.pad_value * kUnit);
+  EXPECT_EQ(static_cast<double>(outside), g.pad_value * kUnit) << "a value that is no number of quarters";
   for (std::int64_t n = 0; n < g.n; ++n)
     for (const Pair& d : depth)
       for (const Pair& h : height)
         for (const Pair& v : width) {
-          if (d.in < 0 || h.in < 0 || v.in < 0) continue;
+          const bool real = d.in >= 0 && h.in >= 0 && v.in >= 0;
           const std::int64_t in = ((n * ad.in + d.in) * ah.in + h.in) * aw.in + v.in;
           const std::int64_t out = ((n * ad.out + d.out) * ah.out + h.out) * aw.out + v.out;
           const std::int64_t tap = (d.tap * ah.filter + h.tap) * aw.filter + v.tap;
           for (std::int64_t group = 0; group < g.groups; ++group)
             for (std::int64_t c = 0; c < cg; ++c)
               for (std::int64_t k = 0; k < kg; ++k) {
-                const auto ix = static_cast<std::size_t>(in * g.c + group * cg + c);
+                const auto ix = static_cast<std::size_t>(real ? in * g.c + group * cg + c : 0);
                 const auto iy = static_cast<std::size_t>(out * g.k + group * kg + k);
                 const auto iw = static_cast<std::size_t>((tap * cg + c) * g.k + group * kg + k);
-                e.y[iy] += x[ix] * w[iw];
-                e.dx[ix] += dy[iy] * w[iw];
-                e.dw[iw] += x[ix] * dy[iy];
+                const std::int64_t read = real ? x[ix] * kUnit : outside;
+                e.y[iy] += read * w[iw];
+                if (real) e.dx[ix] += dy[iy] * w[iw] * kUnit;
+                e.dw[iw] += read * dy[iy];
               }
         }
   return e;
@@ -76,14 +100,15 @@ Integers integers_of(ConstView v) {
   return list;
 }
 
-// Exact integers, rounded once to the dtype; zeros are +0.
-FencedBuffer rounded(const Integers& values, DType dtype) {
-  FencedBuffer buffer(dtype, static_cast<std::int64_t>(values.size()));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::f32) buffer.as<float>()[i] = numerics::cast<float>(values[i]);
-    if (dtype == DType::f64) buffer.as<double>()[i] = numerics::cast<double>(values[i]);
-    if (dtype == DType::f16) buffer.as<f16>()[i] = numerics::cast<f16>(values[i]);
-    if (dtype == DType::bf16) buffer.as<bf16>()[i] = numerics::cast<bf16>(values[i]);
+// Exact quarters, rounded once to the dtype; zeros are +0.
+FencedBuffer rounded(const Integers& quarters, DType dtype) {
+  FencedBuffer buffer(dtype, static_cast<std::int64_t>(quarters.size()));
+  for (std::size_t i = 0; i < quarters.size(); ++i) {
+    const double value = static_cast<double>(quarters[i]) / kUnit;
+    if (dtype == DType::f32) buffer.as<float>()[i] = numerics::cast<float>(value);
+    if (dtype == DType::f64) buffer.as<double>()[i] = value;
+    if (dtype == DType::f16) buffer.as<f16>()[i] = numerics::cast<f16>(value);
+    if (dtype == DType::bf16) buffer.as<bf16>()[i] = numerics::cast<bf16>(value);
   }
   return buffer;
 }
@@ -104,7 +129,10 @@ void check(const test::ConvShape& shape, DType dtype) {
   for (const FencedBuffer* buffer : {&y, &dx, &dw}) EXPECT_TRUE(buffer->fences_hold());
   // Sums of +0 products are +0 and so is every exact sum that cancels.
   EXPECT_TRUE(test::equal_bits(y.read(), rounded(expected.y, dtype).read())) << "y";
-  EXPECT_TRUE(test::equal_bits(dx.read(), rounded(expected.dx, dtype).read())) << "dx";
+  // Halves round what the padded x gets before it is folded: their dx is no single rounding.
+  if (!g.folds() || dtype == DType::f32 || dtype == DType::f64) {
+    EXPECT_TRUE(test::equal_bits(dx.read(), rounded(expected.dx, dtype).read())) << "dx";
+  }
   EXPECT_TRUE(test::equal_bits(dw.read(), rounded(expected.dw, dtype).read())) << "dw";
 }
 

@@ -148,9 +148,9 @@ TEST_F(Verify, RefusesWhatItCannotDo) {
   refused(shapes_of(folder_ / "absent.txt", {Device::cpu()}), "absent.txt");
   refused(shapes_of(folder_.path(), {Device::cpu()}), "directory");
   refused(shapes_of(path_, {Device::cpu(), Device::cpu()}), "cpu is named twice");
-  test::write_text(path_, "mb1ic1ih3oc1kh3\nmb1ic1ih3oc1kh3@reflect\n");
+  test::write_text(path_, "mb1ic1ih3oc1kh3\nmb1ic1ih3oc1kh3@mirror\n");
   refused(shapes_of(path_, {Device::cpu()}),
-          "mine.txt:2: 'mb1ic1ih3oc1kh3@reflect': unknown padding mode 'reflect'");
+          "mine.txt:2: 'mb1ic1ih3oc1kh3@mirror': unknown padding mode 'mirror'");
   test::write_text(path_, "# nothing\n");
   refused(shapes_of(path_, {Device::cpu()}), "holds no shape");
   test::write_text(path_, "mb900000ic900ih9000oc900kh1\n");
