@@ -76,7 +76,7 @@ def unpool(case, t):
 def sum_pool(case, t):
     pads = windows.pads_of(case)
     out = windows.outputs(case, pads)
-    if windows.torch_has(case, pads) and len(out) > 1:
+    if windows.torch_has(case, pads) and len(out) > 1 and set(case["dilation"]) == {1}:
         y = windows.AVG[len(out) - 1](channels_first(t["x"]), case["window"], case["stride"], [a for a, _ in pads],
                                       case["ceil"], True, 1)
         if list(y.shape[2:]) == out:
@@ -91,7 +91,7 @@ def sum_bound(case, x):
 
 
 def draw_lp(rng):
-    return {**windows.draw_pool(rng, False), "p": rng.choice([1.0, 2.0, 2.0, 3.0, 4.0, 1.5, 2.5, 5.0])}
+    return {**windows.draw_pool(rng), "p": rng.choice([1.0, 2.0, 2.0, 3.0, 4.0, 1.5, 2.5, 5.0])}
 
 
 def lp_pool(case, t):
@@ -177,12 +177,12 @@ def constant_bound(function):
 
 
 OPS = {
-    "max_pool_index": Op(lambda rng: windows.draw_pool(rng, True), windows.x_shape, max_index, constant_bound(max_index),
+    "max_pool_index": Op(windows.draw_pool, windows.x_shape, max_index, constant_bound(max_index),
                          differentiable=False),
     "max_unpool": Op(draw_unpool, windows.x_shape, unpool,
                      lambda case, t: m.linear(t["x"], lambda x: unpool({**case, "twice": True}, {**t, "x": x})),
                      unpool_index),
-    "sum_pool": Op(lambda rng: windows.draw_avg(rng), windows.x_shape, sum_pool, lambda case, t: sum_bound(case, t["x"])),
+    "sum_pool": Op(windows.draw_avg, windows.x_shape, sum_pool, lambda case, t: sum_bound(case, t["x"])),
     "lp_pool": Op(draw_lp, lp_shape, lp_pool,
                   lambda case, t: norm_bound(t["x"], lambda x: sum_bound(case, x), case["p"])),
     "global_lp_pool": Op(draw_global_lp, lp_shape, global_lp, lambda case, t: norm_bound(
