@@ -40,6 +40,7 @@ using Function = Tensor (*)(const Case&);
 using Functions = std::map<std::string, Function, std::less<>>;
 
 void add_convolutions(Functions& table);
+void add_images(Functions& table);
 void add_windows(Functions& table);
 void add_movements(Functions& table);
 void add_rows(Functions& table);

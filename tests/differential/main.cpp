@@ -29,6 +29,7 @@ const Functions& functions() {
   static const Functions table = [] {
     Functions t;
     add_convolutions(t);
+    add_images(t);
     add_windows(t);
     add_movements(t);
     add_rows(t);
