@@ -73,16 +73,16 @@ def resize(case, t):
         return channels_last(x)
     if x.numel() == 0:
         return torch.zeros([case["n"], *out, case["c"]], dtype=x.dtype) + t["x"].sum()
-    if rule == "antialias" and case["c"] == 1:
-        # Of one channel and one column PyTorch 2.15 antialiases wrongly: it takes them for another layout.
-        return resize({**case, "c": 2}, {"x": torch.cat([t["x"], t["x"]], -1)})[..., :1]
-    x = x.contiguous()
-    if rule == "antialias" and len(out) != 2:  # which PyTorch has in two axes only
-        if len(out) == 3:
-            return interpolated(case, t["x"], 0.0)
-        y = F.interpolate(x[:, :, None], size=[1, *out], mode="bilinear", antialias=True)
-        return channels_last(y[:, :, 0])
-    options = {"align_corners": rule == "align_corners", "mode": LINEAR[len(out) - 1], "antialias": rule == "antialias"}
+    if rule == "antialias":
+        # Axis by axis: of one column PyTorch 2.15 gives wrong numbers (it takes the rows for columns), and three axes it
+        # does not have.
+        for i, o in enumerate(out):
+            lines = x.movedim(i + 2, -1)
+            flat = lines.reshape(case["n"], -1, 1, lines.shape[-1])
+            flat = F.interpolate(flat, size=[1, o], mode="bilinear", antialias=True)
+            x = flat.reshape(*lines.shape[:-1], o).movedim(-1, i + 2)
+        return channels_last(x)
+    options = {"align_corners": rule == "align_corners", "mode": LINEAR[len(out) - 1]}
     if "out" in case:
         return channels_last(F.interpolate(x, size=out, **options))
     return channels_last(F.interpolate(x, scale_factor=[float(s) for s in case["scale"]], recompute_scale_factor=False,
@@ -118,10 +118,12 @@ def interpolated(case, x, slack):
 
 
 def resize_bound(case, t):
-    """A position is off by some units of the extent, and a weight by as much."""
+    """A position is off by three units of the extent on either side, and the weights of the elements around it by as much,
+    however small they are."""
     if case["interpolation"].startswith("nearest"):
         return m.linear(t["x"], lambda x: resize(case, {"x": x}))
-    return m.Form(lambda x: interpolated(case, x, 0.0), [t["x"].shape], lambda x: 4 * interpolated(case, x, 1.0),
+    often = max(4.0, max(case["in"]) / 2)
+    return m.Form(lambda x: interpolated(case, x, 0.0), [t["x"].shape], lambda x: often * interpolated(case, x, 1.0),
                   bound=lambda x: interpolated(case, x, 1.0))(t["x"])
 
 
