@@ -81,7 +81,7 @@ void Call::finish() const {
       throw Unsupported(fmt::format("isobit has no input {} of {}", i, node_.op));
 }
 
-const Operator* find_operator(const Node& node) {
+const Operator* find_operator(const GraphNode& node) {
   if (!node.domain.empty() && node.domain != "ai.onnx.preview.training") return nullptr;
   for (const auto family : {conv_operators(), pool_operators(), pad_operators(), norm_operators(),
                             row_operators(), loss_operators(), optimizer_operators(), resize_operators(),

@@ -15,7 +15,7 @@ namespace isobit::cli::onnx {
 /// looked at.
 class Call {
  public:
-  Call(const Node& node, std::int64_t version, std::vector<Tensor> inputs, Device device)
+  Call(const GraphNode& node, std::int64_t version, std::vector<Tensor> inputs, Device device)
       : node_(node), version_(version), inputs_(std::move(inputs)), device_(device) {}
 
   const std::string& op() const { return node_.op; }
@@ -60,7 +60,7 @@ class Call {
   template <class T>
   const T* get(const char* name, const char* kind);
 
-  const Node& node_;
+  const GraphNode& node_;
   std::int64_t version_;
   std::vector<Tensor> inputs_;
   Device device_;
@@ -78,7 +78,7 @@ struct Operator {
 };
 
 /// Null where isobit has no such operator.
-const Operator* find_operator(const Node& node);
+const Operator* find_operator(const GraphNode& node);
 
 // ---- the families, a file each
 std::span<const Operator> conv_operators();

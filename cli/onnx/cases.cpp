@@ -64,7 +64,7 @@ std::vector<Tensor> read_tensors(const std::vector<fs::path>& files) {
 
 /// Cases whose files contradict themselves, and how.
 std::string known_error(const Model& model, const std::string& name) {
-  const Node& node = model.nodes.front();
+  const GraphNode& node = model.nodes.front();
   if (name.ends_with("test_adam_multiple") && node.op == "Adam" && !node.attributes.contains("epsilon"))
     return "an error of ONNX 1.12: the result was made with epsilon 0.01, which the node leaves out";
   return "";
@@ -136,7 +136,7 @@ void run_case(const fs::path& folder, const std::string& name, const std::vector
     }
     ++report.passed;
     std::set<std::string> operators;
-    for (const Node& node : model.nodes) operators.insert(node.op);
+    for (const GraphNode& node : model.nodes) operators.insert(node.op);
     for (const std::string& op : operators) ++report.operators[op];
   } catch (const Unsupported& reason) {
     report.skips.push_back({name, reason.what()});

@@ -1,4 +1,4 @@
-// Node after node, in the order of the file, which ONNX demands to be one in which they can be computed.
+// GraphNode after node, in the order of the file, which ONNX demands to be one in which they can be computed.
 #include "cli/onnx/graph.h"
 
 #include <isobit/autograd.h>
@@ -11,7 +11,7 @@ namespace isobit::cli::onnx {
 Fitness fitness(const Model& model) {
   Fitness f;
   bool all_known = true;
-  for (const Node& node : model.nodes) {
+  for (const GraphNode& node : model.nodes) {
     const Operator* op = find_operator(node);
     if (op == nullptr) {
       all_known = false;
@@ -43,7 +43,7 @@ std::vector<Tensor> compute(const Model& model, const std::vector<Tensor>& input
     if (at == values.end()) fail("onnx", "{} reads '{}', which nothing made", who, name);
     return at->second;
   };
-  for (const Node& node : model.nodes) {
+  for (const GraphNode& node : model.nodes) {
     const Operator* op = find_operator(node);
     if (op == nullptr) throw Unsupported(fmt::format("isobit has no operator {}", node.op));
     std::vector<Tensor> arguments;

@@ -68,7 +68,8 @@ std::vector<std::pair<std::int64_t, std::int64_t>> pads(Call& call, const char* 
   const auto all = per_axis(call, name, call.integers(name), 2 * axes, 0);
   std::vector<std::pair<std::int64_t, std::int64_t>> sides;
   for (int i = 0; i < axes; ++i)
-    sides.emplace_back(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(axes + i)]);
+    sides.emplace_back(all[static_cast<std::size_t>(i)],
+                       all[static_cast<std::size_t>(axes) + static_cast<std::size_t>(i)]);
   return sides;
 }
 

@@ -197,7 +197,7 @@ Model decode_model(std::span<const std::uint8_t> bytes, const std::string& name)
     if (!given.contains(v.name())) model.inputs.push_back(to_value(v));
   for (const auto& v : graph.output()) model.outputs.push_back(to_value(v));
   for (const auto& n : graph.node()) {
-    Node node{n.domain() == "ai.onnx" ? "" : n.domain(), n.op_type(), {}, {}, {}};
+    GraphNode node{n.domain() == "ai.onnx" ? "" : n.domain(), n.op_type(), {}, {}, {}};
     node.inputs.assign(n.input().begin(), n.input().end());
     node.outputs.assign(n.output().begin(), n.output().end());
     for (const auto& a : n.attribute())

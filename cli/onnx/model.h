@@ -28,7 +28,7 @@ class Unsupported : public std::runtime_error {
 using Attribute = std::variant<std::monostate, std::int64_t, double, std::string, std::vector<std::int64_t>,
                                std::vector<double>, std::vector<std::string>, Tensor>;
 
-struct Node {
+struct GraphNode {
   std::string domain, op;                    ///< domain "" is ONNX's own
   std::vector<std::string> inputs, outputs;  ///< "" where an optional one is left out
   std::map<std::string, Attribute> attributes;
@@ -40,7 +40,7 @@ struct Model {
   struct Value {
     std::string name, unsupported;
   };
-  std::vector<Node> nodes;             ///< in an order in which they can be computed
+  std::vector<GraphNode> nodes;        ///< in an order in which they can be computed
   std::vector<Value> inputs, outputs;  ///< inputs without initializers
   std::map<std::string, Tensor> initializers;
   std::string unsupported;                     ///< of an initializer: why it is not among them
