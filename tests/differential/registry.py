@@ -10,7 +10,8 @@ from common import generator
 FAMILIES = (convolutions, movements, windows, pools, images, rows)
 OPS = {name: op for family in FAMILIES for name, op in family.OPS.items()}
 # How often each is drawn.
-WEIGHTS = {"conv": 30, "conv_transpose": 15, "pad": 8, "unfold": 6, "resize": 8}
+WEIGHTS = {"conv": 50, "conv_backward_input": 8, "conv_backward_filter": 8, "conv_transpose": 30, "pad": 10, "unfold": 8,
+           "fold": 6, "resize": 8}
 
 
 def draw(seed, index, ops):
