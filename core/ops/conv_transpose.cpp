@@ -29,7 +29,7 @@ std::int64_t output_extent(const ConvTransposeOptions& options, const Shape& x, 
     fail(kOp, "spatial axis {} of y does not fit 63 bits (x {}, w {})", i, x, w);
   };
   // What the filter reaches beyond the stride's first row, less the padding.
-  std::int64_t reach, rows;
+  std::int64_t reach = 0, rows = 0;
   if (__builtin_mul_overflow(options.dilation.value[at], w.begin()[i] - 1, &reach) ||
       __builtin_mul_overflow(in - 1, stride, &rows))
     too_large();

@@ -246,7 +246,7 @@ TEST(ReferenceMatmul, AgreesWithIntegersForEveryTranspose) {
               std::int64_t sum = 0;
               for (std::size_t k = 0; k < 300; ++k)
                 sum += ai[batch * 900 + (ta ? k * 3 + m : m * 300 + k)] * bi[tb ? n * 300 + k : k * 5 + n];
-              expected.push_back(sum);
+              expected.push_back(sum * kUnit);
             }
         EXPECT_TRUE(test::equal_bits(c.read(), rounded(expected, dtype).read()));
         EXPECT_TRUE(c.fences_hold());
