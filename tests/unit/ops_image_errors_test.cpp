@@ -22,7 +22,7 @@ void expect_error(const std::function<void()>& act, std::initializer_list<const 
 constexpr std::int64_t kHuge = std::int64_t{1} << 62;
 
 struct ImageErrors : ::testing::Test {
-  const Tensor x = ones({2, 3, 4, 5}), flat = ones({3, 4}), none,
+  const Tensor x = ones({2, 3, 4, 5}), flat = ones({3, 4}), none = Tensor(),
                whole = ones({1, 3, 1}, {.dtype = DType::i64}), empty_rows = ones({1, 0, 4, 2});
 };
 
