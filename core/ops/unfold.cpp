@@ -197,7 +197,7 @@ Tensor depth_to_space(const Tensor& x, PerAxis block, ChannelOrder order) {
   }
   const auto extents = ops::deep_extents(b, order);
   const auto axes = ops::spread_order(b, order);
-  const auto rank = static_cast<std::size_t>(2 * b.spatial + 1);
+  const auto rank = 2 * static_cast<std::size_t>(b.spatial) + 1;
   return permute(x.reshape(std::span(extents).first(rank)), std::span(axes).first(rank))
       .reshape(ops::wide_shape(b));
 }
