@@ -48,8 +48,10 @@ void run(const ResampleGeometry& g, ConstView x, ConstView start, ConstView colu
   lines.out = Divisor(g.out, lines.items);
   lines.in = g.in;
   lines.inner = g.inner;
-  launch(resample_grid<S, kPack>, grid_stride_blocks(lines.items, kMapThreads), kMapThreads, 0, lines,
-         x.as<S>(), start.as<std::int64_t>(), column.as<std::int64_t>(), weight.as<Compute<S>>(), y.as<S>());
+  // An axis without elements has perhaps no address, and places are stepped from it though none is read.
+  const S* const from = x.data != nullptr ? x.as<S>() : y.as<S>();
+  launch(resample_grid<S, kPack>, grid_stride_blocks(lines.items, kMapThreads), kMapThreads, 0, lines, from,
+         start.as<std::int64_t>(), column.as<std::int64_t>(), weight.as<Compute<S>>(), y.as<S>());
 }
 
 }  // namespace
