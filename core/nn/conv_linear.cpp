@@ -28,14 +28,17 @@ class Conv2DModule final : public Module {
   std::string describe() const override {
     std::string text = fmt::format("Conv2D({}, {}x{}", filters_, kernel_.value[0], kernel_.value[1]);
     const auto* rule = std::get_if<SameRule>(&options_.padding.value);
-    if (rule && *rule != SameRule::valid) text += ", same";
+    constexpr const char* kRules[] = {"", ", same", ", same", ", full", ", causal"};
+    if (rule) text += kRules[static_cast<std::size_t>(*rule)];
     if (!rule) text += ", padded";
     if (options_.stride.value[0] != 1 || options_.stride.value[1] != 1)
       text += fmt::format(", stride {}", per_axis(options_.stride));
     if (options_.dilation.value[0] != 1 || options_.dilation.value[1] != 1)
       text += fmt::format(", dilation {}", per_axis(options_.dilation));
     if (options_.groups != 1) text += fmt::format(", {} groups", options_.groups);
-    if (options_.activation == Activate::relu) text += ", relu";
+    constexpr const char* kActivations[] = {"",          ", relu", ", leaky_relu", ", silu",
+                                            ", sigmoid", ", tanh", ", gelu"};
+    text += kActivations[static_cast<std::size_t>(options_.activation)];
     return text + ")";
   }
   Plan plan(const Shape& in) const override {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/activation.h"
 #include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/kernels.h"
@@ -12,28 +13,6 @@
 namespace isobit::cpu::kernels {
 
 namespace {
-
-// What is applied to the stored elements; null: nothing, or the tile has applied it.
-const UnaryOp* activation_op(Activation activation) {
-  static constexpr UnaryOp kLeakyRelu = UnaryOp::leaky_relu, kSilu = UnaryOp::silu,
-                           kSigmoid = UnaryOp::sigmoid, kTanh = UnaryOp::tanh, kGelu = UnaryOp::gelu;
-  switch (activation) {
-    case Activation::none:
-    case Activation::relu:
-      return nullptr;
-    case Activation::leaky_relu:
-      return &kLeakyRelu;
-    case Activation::silu:
-      return &kSilu;
-    case Activation::sigmoid:
-      return &kSigmoid;
-    case Activation::tanh:
-      return &kTanh;
-    case Activation::gelu:
-      return &kGelu;
-  }
-  return nullptr;
-}
 
 gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y,
                    bool depthwise) {
@@ -63,7 +42,7 @@ gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilog
   pass.dtype = y.dtype;
   pass.bias = {epilogue.bias.data, epilogue.bias.dtype};
   pass.relu = epilogue.activation == Activation::relu;
-  pass.then = activation_op(epilogue.activation);
+  pass.then = left_by_tiles(epilogue.activation);
   pass.parameter = epilogue.slope;
   if (depthwise) {
     pass.depthwise = true;
@@ -92,7 +71,7 @@ void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, con
 void conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
   const gemm::Pass pass = pass_of(g, x, w, epilogue, y, refuse_depthwise(g) == nullptr);
   pass.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
-  if (pass.then != nullptr) unary(*pass.then, pass.parameter, y, y);
+  if (pass.then) unary(*pass.then, pass.parameter, y, y);
 }
 
 const char* refuse_depthwise(const ConvGeometry& g) {

@@ -209,7 +209,7 @@ class PassRunner {
         narrow(outs[i] + first, static_cast<char*>(pass_.out) + (place + first) * size_of(pass_.dtype),
                pass_.dtype, last - first);
       });
-    if (pass_.then != nullptr) activate(u, first, last);
+    if (pass_.then) activate(u, first, last);
   }
 
   // The channels [first, last) that a task has stored, rows of the output together where they are whole.

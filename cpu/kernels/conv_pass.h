@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "core/op_codes.h"
 #include "cpu/kernels/gemm_pack.h"
@@ -58,9 +59,9 @@ struct Pass {
   DType dtype = DType::f32;  ///< of out; the others have it too, or T
   Source bias;               ///< [groups * columns] or null
   bool relu = false;
-  const UnaryOp* then = nullptr;  ///< applied to what a task has stored; not by run_small_pass
-  double parameter = 0;           ///< of `then`
-  double border = 0;              ///< what lies outside the source where the mode is constant
+  std::optional<UnaryOp> then;  ///< applied to what a task has stored; not by run_small_pass
+  double parameter = 0;         ///< of `then`
+  double border = 0;            ///< what lies outside the source where the mode is constant
 
   /// Whether what lies outside the source is zeros, whose products change no sum but -0.
   bool zero_border() const {

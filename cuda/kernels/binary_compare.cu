@@ -1,5 +1,5 @@
 // The comparisons and the logic of binary, whose output is bool. Ownership as in binary.cu; bool operands
-// count as 0 or 1, whatever their byte. On the CPU they stand in binary.cpp and integers.cpp.
+// count as 0 or 1, whatever their byte. Twins: cpu/kernels/binary.cpp and integers.cpp.
 #include "cuda/kernels/binary.cuh"
 #include "cuda/kernels/walk.cuh"
 
