@@ -1,5 +1,8 @@
-// Upsample, DepthToSpace, PixelShuffle: layers without parameters that change the extents of a picture.
+// Upsample, DepthToSpace, PixelShuffle, Pad: layers without parameters that change the extents of a picture.
 #include <isobit/nn_layers.h>
+
+#include "core/geometry.h"
+#include "core/nn/axes_text.h"
 
 namespace isobit::nn {
 namespace {
@@ -33,10 +36,6 @@ Shape scaled(const std::string& layer, const Shape& in, const PerAxis& v) {
   return out;
 }
 
-std::string numbers(const PerAxis& v) {
-  return fmt::format("{}", fmt::join(v.value.begin(), v.value.begin() + v.count, "x"));
-}
-
 class UpsampleModule final : public Module {
  public:
   UpsampleModule(PerAxis factor, Interpolation mode, bool align_corners)
@@ -47,7 +46,7 @@ class UpsampleModule final : public Module {
   }
   std::string kind() const override { return "Upsample"; }
   std::string describe() const override {
-    return fmt::format("Upsample({}{})", numbers(factor_),
+    return fmt::format("Upsample({}{})", axes_text(factor_),
                        mode_ == Interpolation::nearest ? ", nearest" : ", linear");
   }
   Plan plan(const Shape& in) const override {
@@ -69,7 +68,7 @@ class DepthToSpaceModule final : public Module {
     need_positive("DepthToSpace", "the block", block);
   }
   std::string kind() const override { return order_ == ChannelOrder::crd ? "PixelShuffle" : "DepthToSpace"; }
-  std::string describe() const override { return fmt::format("{}({})", kind(), numbers(block_)); }
+  std::string describe() const override { return fmt::format("{}({})", kind(), axes_text(block_)); }
   Plan plan(const Shape& in) const override {
     Shape out = scaled(kind(), in, block_);
     std::int64_t c = in[-1];
@@ -77,7 +76,7 @@ class DepthToSpaceModule final : public Module {
       const std::int64_t b = block_.value[static_cast<std::size_t>(i)];
       if (c % b != 0)
         fail("nn", "{} channels of samples {} cannot be shared out to blocks of {}", in[-1], in,
-             numbers(block_));
+             axes_text(block_));
       c /= b;
     }
     Plan plan;
@@ -91,6 +90,67 @@ class DepthToSpaceModule final : public Module {
   ChannelOrder order_;
 };
 
+class PadModule final : public Module {
+ public:
+  PadModule(const Padding& widths, const PadOptions& options) : options_(options) {
+    const auto* sides = std::get_if<Sides>(&widths.value);
+    if (sides == nullptr)
+      fail("Pad", "a rule for the padding needs a filter, expected widths or {{before, after}} pairs");
+    const auto modes = static_cast<std::size_t>(options.mode.count);
+    if (sides->empty() || sides->size() > 3)
+      fail("Pad", "widths are given for {} axes, expected 1 to 3", sides->size());
+    if (options.mode.count < 1 || options.mode.count > 3 ||
+        (modes != 1 && sides->size() != 1 && modes != sides->size()))
+      fail("Pad", "modes are given for {} axes, widths for {}", options.mode.count, sides->size());
+    sides_ = *sides;
+  }
+  std::string kind() const override { return "Pad"; }
+  std::string describe() const override {
+    std::string text = "Pad(" + axes_text(sides_);
+    if (const std::string mode = axes_text(options_.mode); !mode.empty()) text += ", " + mode;
+    if (options_.value != 0) text += fmt::format(", value {}", options_.value);
+    return text + ")";
+  }
+  Plan plan(const Shape& in) const override {
+    const Axes axes = axes_of(in);
+    Shape out;
+    make_pad_geometry("Pad", in.inserted(0, 1), axes.widths, axes.modes, &out);
+    Plan plan;
+    plan.output = out.sub(1, out.rank());
+    return plan;
+  }
+  Tensor forward(const Tensor& x) override {
+    if (!x.defined() || x.rank() < 1)
+      fail("Pad", "x is {}, expected a batch [n, (d,) (h,) w, c]", x.defined() ? "a scalar" : "undefined");
+    const Axes axes = axes_of(x.shape().sub(1, x.rank()));
+    return pad(x, axes.widths, axes.modes, options_.value);
+  }
+
+ private:
+  struct Axes {
+    Sides widths;
+    std::vector<PadMode> modes;
+  };
+  /// Of a batch of such samples: nothing is padded but the spatial axes.
+  Axes axes_of(const Shape& sample) const {
+    const int spatial = spatial_axes("Pad", sample);
+    const auto modes = static_cast<std::size_t>(options_.mode.count);
+    const std::size_t given = std::max(sides_.size(), modes);
+    if (given != 1 && given != static_cast<std::size_t>(spatial))
+      fail("nn", "Pad is given for {} axes, samples {} have {} spatial", given, sample, spatial);
+    const auto all = static_cast<std::size_t>(spatial) + 2;
+    Axes axes{Sides(all), std::vector<PadMode>(all, PadMode::constant)};
+    for (std::size_t i = 0; i < static_cast<std::size_t>(spatial); ++i) {
+      axes.widths[i + 1] = sides_[sides_.size() == 1 ? 0 : i];
+      axes.modes[i + 1] = options_.mode.value[modes == 1 ? 0 : i];
+    }
+    return axes;
+  }
+
+  Sides sides_;
+  PadOptions options_;
+};
+
 }  // namespace
 
 Upsample::Upsample(PerAxis factor, Interpolation mode, bool align_corners)
@@ -98,5 +158,6 @@ Upsample::Upsample(PerAxis factor, Interpolation mode, bool align_corners)
 DepthToSpace::DepthToSpace(PerAxis block, ChannelOrder order)
     : Layer(make<DepthToSpaceModule>(block, order)) {}
 PixelShuffle::PixelShuffle(PerAxis block) : Layer(make<DepthToSpaceModule>(block, ChannelOrder::crd)) {}
+Pad::Pad(Padding widths, PadOptions options) : Layer(make<PadModule>(widths, options)) {}
 
 }  // namespace isobit::nn

@@ -5,6 +5,8 @@
 #include <isobit/nn_module.h>
 #include <isobit/ops.h>
 
+#include <optional>
+
 namespace isobit::nn {
 
 struct InputOptions {
@@ -17,21 +19,80 @@ class Input : public Layer {
   explicit Input(const Shape& sample, InputOptions options = {});
 };
 
-struct Conv2DOptions {
+/// Of Conv1D, Conv2D and Conv3D: what ConvOptions (isobit/ops.h) has, and how the parameters begin.
+struct ConvLayerOptions {
   PerAxis stride = 1;
   Padding padding = {};
   PerAxis dilation = 1;
   std::int64_t groups = 1;
   bool bias = true;
-  Activate activation = Activate::none;  ///< applied after the bias; the bits of a ReLU layer afterwards
+  Activate activation = Activate::none;  ///< applied after the bias; the bits of its layer afterwards
+  double slope = 0.01;                   ///< of leaky_relu
+  PadModes mode = PadMode::constant;     ///< what the padding holds, inside the convolution (docs/border.md)
+  double pad_value = 0;                  ///< where an axis' mode is constant
+  bool flip = false;                     ///< true convolution: the filters reversed on their spatial axes
   Init init = {};                        ///< of weight; kaiming_uniform() unless given
   Init bias_init = {};                   ///< zeros() unless given
 };
-/// `filters` filters over a window of `kernel` x `kernel` or {rows, columns}: [n, h, w, c] to [n, p, q,
-/// filters]. Parameters weight [r, s, c / groups, filters], bias [filters].
+/// `filters` filters over a window of `kernel` on every spatial axis or {(depth,) (rows,) columns}: conv.
+/// Fans are taps * c / groups and taps * filters / groups. Throws Error that names the layer and the option;
+/// at build when the samples have other axes, the channels do not divide into the groups, or the filter
+/// exceeds the padded input. The summary names every option that is not the default, but for the
+/// initialisers: "Conv2D(8, 3x3, same, reflect, stride 2)".
+///
+/// Sequences: [n, w, c] to [n, q, filters]. Parameters weight [s, c / groups, filters], bias [filters].
+class Conv1D : public Layer {
+ public:
+  Conv1D(std::int64_t filters, PerAxis kernel, ConvLayerOptions options = {});
+};
+/// Images: [n, h, w, c] to [n, p, q, filters]. Parameters weight [r, s, c / groups, filters], bias [filters].
 class Conv2D : public Layer {
  public:
-  Conv2D(std::int64_t filters, PerAxis kernel, Conv2DOptions options = {});
+  Conv2D(std::int64_t filters, PerAxis kernel, ConvLayerOptions options = {});
+};
+/// Volumes: [n, d, h, w, c] to [n, o, p, q, filters]. Parameters weight [t, r, s, c / groups, filters], bias
+/// [filters].
+class Conv3D : public Layer {
+ public:
+  Conv3D(std::int64_t filters, PerAxis kernel, ConvLayerOptions options = {});
+};
+
+/// Of ConvTranspose1D, ConvTranspose2D and ConvTranspose3D: what ConvTransposeOptions (isobit/ops.h) has.
+struct ConvTransposeLayerOptions {
+  PerAxis stride = 1;
+  Padding padding = {};  ///< of the convolution whose gradient this is: it makes the output smaller
+  PerAxis dilation = 1;
+  std::int64_t groups = 1;
+  bool bias = true;
+  Activate activation = Activate::none;
+  double slope = 0.01;  ///< of leaky_relu
+  PadModes mode = PadMode::constant;
+  bool flip = false;
+  PerAxis output_padding = 0;                ///< rows added behind, below the stride
+  std::optional<PerAxis> output_shape = {};  ///< the spatial extents of the output themselves
+  Init init = {};                            ///< of weight; kaiming_uniform() unless given
+  Init bias_init = {};                       ///< zeros() unless given
+};
+/// The gradient of a convolution from `filters` to c channels, as a layer that enlarges: conv_transpose.
+/// {.stride = 2, .padding = Same} doubles every spatial axis. Fans are taps * c / groups and taps * filters /
+/// groups: as those of a convolution, whatever the stride. Errors and summary as Conv2D's; also at build
+/// where no convolution maps an output_shape to the samples.
+///
+/// Sequences: [n, w, c] to [n, q, filters]. Parameters weight [s, filters / groups, c], bias [filters].
+class ConvTranspose1D : public Layer {
+ public:
+  ConvTranspose1D(std::int64_t filters, PerAxis kernel, ConvTransposeLayerOptions options = {});
+};
+/// Images: [n, h, w, c] to [n, p, q, filters]. Parameters weight [r, s, filters / groups, c], bias [filters].
+class ConvTranspose2D : public Layer {
+ public:
+  ConvTranspose2D(std::int64_t filters, PerAxis kernel, ConvTransposeLayerOptions options = {});
+};
+/// Volumes: [n, d, h, w, c] to [n, o, p, q, filters]. Parameters weight [t, r, s, filters / groups, c], bias
+/// [filters].
+class ConvTranspose3D : public Layer {
+ public:
+  ConvTranspose3D(std::int64_t filters, PerAxis kernel, ConvTransposeLayerOptions options = {});
 };
 
 struct LinearOptions {
@@ -95,6 +156,18 @@ class GlobalLpPool : public Layer {
 class Upsample : public Layer {
  public:
   explicit Upsample(PerAxis factor, Interpolation mode = Interpolation::nearest, bool align_corners = false);
+};
+struct PadOptions {
+  PadModes mode = PadMode::constant;  ///< what the padding holds (docs/border.md)
+  double value = 0;                   ///< where an axis' mode is constant
+};
+/// Each spatial axis of [n, (d,) (h,) w, c] with `widths` more on its sides: a width for all, or {before,
+/// after} for all or for each axis, negative crops (pad in isobit/ops.h). A convolution pads by itself: this
+/// is for what stands before other layers. Throws Error for a rule (Same, ...), which needs a filter, and at
+/// build when the samples have another number of axes or fewer elements than are cropped.
+class Pad : public Layer {
+ public:
+  explicit Pad(Padding widths, PadOptions options = {});
 };
 /// Blocks of channels become positions: [n, h, w, c] to [n, h * b, w * b, c / (b * b)] (depth_to_space).
 class DepthToSpace : public Layer {
