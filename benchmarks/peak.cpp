@@ -4,7 +4,7 @@
 #include <thread>
 #include <vector>
 
-#include "benchmarks/support.h"
+#include "benchmarks/statistics.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "benchmarks/peak.cpp"
@@ -12,7 +12,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace benchmarks::HWY_NAMESPACE {
+namespace isobit::bench::HWY_NAMESPACE {
 
 // Twelve chains in registers: enough to hide the latency of a multiply-add on every processor with two such
 // units. Returns the number of floating-point operations done.
@@ -43,18 +43,18 @@ double multiply_adds(int repetitions, float* sink) {
   return 24.0 * repetitions * static_cast<double>(hn::Lanes(d));
 }
 
-}  // namespace benchmarks::HWY_NAMESPACE
+}  // namespace isobit::bench::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace benchmarks {
+namespace isobit::bench {
 
 HWY_EXPORT(multiply_adds);
 
-double peak_gflops(int threads) {
-  constexpr int kRepetitions = 4'000'000, kRounds = 5;
+double peak_gflops(int threads, int rounds) {
+  constexpr int kRepetitions = 4'000'000;
   double best = 0;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     std::vector<double> rates(static_cast<std::size_t>(threads));
     std::vector<float> sinks(static_cast<std::size_t>(threads) * 16);
     std::vector<std::thread> others;
@@ -73,5 +73,5 @@ double peak_gflops(int threads) {
   return best;
 }
 
-}  // namespace benchmarks
+}  // namespace isobit::bench
 #endif

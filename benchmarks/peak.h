@@ -1,10 +1,11 @@
 // The most that this machine's multiply-adds can do: what percentages of peak are of.
 #pragma once
 
-namespace benchmarks {
+namespace isobit::bench {
 
 /// f32 GFLOP/s (a fused multiply-add counts two) of `threads` threads at once, measured now: chains that fit
-/// in registers, in the widest vectors there are, each thread by its processor time, the best of some rounds.
-double peak_gflops(int threads);
+/// in registers, in the widest vectors there are, each thread by its processor time, the best of `rounds`
+/// of some ten milliseconds.
+double peak_gflops(int threads, int rounds = 12);
 
-}  // namespace benchmarks
+}  // namespace isobit::bench

@@ -198,7 +198,7 @@ int run(int argc, char** argv) {
   Training training(batches);
   const double flops = flops_per_sample(training.net());
   for (const int threads : {1, 2}) {
-    const double peak = benchmarks::peak_gflops(threads);
+    const double peak = isobit::bench::peak_gflops(threads);
     std::vector<double> ours, theirs, ratios;
     for (int round = 0; round < rounds; ++round) {
       ours.push_back(measure(training, threads, steps));

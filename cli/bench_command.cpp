@@ -12,17 +12,21 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/conv.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 
 namespace isobit::cli {
 namespace {
 
 struct BenchArguments {
-  std::string device = "cpu", dtype = "f32", padding = "same", mode = "constant", model = "lenet";
+  std::string device = "cpu", dtype = "f32", padding = "same", mode = "constant", model = "lenet", shapes,
+              directions = "fwd,bwd_d,bwd_w";
   std::int64_t batch = 32, channels = 64, size = 28, filters = 64, kernel = 3, stride = 1, groups = 1,
                steps = 10;
   int repeat = 10;
   bool json = false;
+  bench::RunOptions run;
 };
 
 struct Times {
@@ -50,16 +54,6 @@ DType dtype_named(const std::string& name) {
   fail("bench", "there is no dtype \"{}\" for convolutions; f32, f64, f16 or bf16", name);
 }
 
-PadMode mode_named(const std::string& name) {
-  for (int i = 0; i < kPadModes; ++i)
-    if (name == name_of(static_cast<PadMode>(i))) return static_cast<PadMode>(i);
-  fail("bench", "there is no padding mode \"{}\"; constant, reflect, symmetric, replicate or circular", name);
-}
-
-Tensor numbers(const Shape& shape, DType dtype, const char* stream) {
-  return random_normal(shape, random_key(Seed{7}, stream)).to(dtype);
-}
-
 int finish(const BenchArguments& a, nlohmann::ordered_json result, bool equal) {
   if (a.json) fmt::print("{}\n", result.dump());
   if (!equal)
@@ -67,57 +61,32 @@ int finish(const BenchArguments& a, nlohmann::ordered_json result, bool equal) {
   return equal ? 0 : 1;
 }
 
-int bench_conv(const BenchArguments& a) {
-  const Device device = Device::parse(a.device);
-  const DType dtype = dtype_named(a.dtype);
-  if (a.groups < 1 || a.channels % a.groups != 0)
+// The convolution that the options describe, as a line of a shape file.
+std::string line_of(const BenchArguments& a) {
+  if (a.channels % a.groups != 0)
     fail("bench", "{} channels do not divide into {} groups", a.channels, a.groups);
   if (a.padding != "same" && a.padding != "valid")
     fail("bench", "padding \"{}\", expected same or valid", a.padding);
-  const ConvOptions options{.stride = a.stride,
-                            .padding = a.padding == "same" ? Same : Valid,
-                            .groups = a.groups,
-                            .mode = mode_named(a.mode)};
-  const Tensor x = numbers({a.batch, a.size, a.size, a.channels}, dtype, "x");
-  const Tensor w = numbers({a.kernel, a.kernel, a.channels / a.groups, a.filters}, dtype, "w");
-  const Tensor y = conv(x, w, {}, options);
-  const Tensor dy = numbers(y.shape(), dtype, "dy");
-  const Tensor there_x = x.to(device), there_w = w.to(device), there_dy = dy.to(device);
-  // A multiply-add counts as two; every output has kernel * kernel * channels / groups of them.
-  const std::int64_t terms = w.numel() / a.filters;  // of an output
-  const double flops = 2.0 * static_cast<double>(y.numel()) * static_cast<double>(terms);
+  std::string line = fmt::format("mb{}g{}ic{}ih{}oc{}kh{}sh{}", a.batch, a.groups, a.channels, a.size,
+                                 a.filters, a.kernel, a.stride);
+  if (a.padding == "same") {  // out = ceil(in / stride), the odd pixel after
+    const std::int64_t out = (a.size + a.stride - 1) / a.stride;
+    const std::int64_t all = std::max<std::int64_t>((out - 1) * a.stride + a.kernel - a.size, 0);
+    line += fmt::format("ph{}phr{}", all / 2, all - all / 2);
+  }
+  return a.mode == "constant" ? line : line + "@" + a.mode;
+}
 
-  bool all_equal = true;
-  nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  const auto direction = [&](const char* name, const auto& on_cpu, const auto& there) {
-    Tensor result;
-    const Times t = measure(device, a.repeat, [&] { result = there(); });
-    const bool equal = result.digest() == on_cpu().digest();
-    all_equal = all_equal && equal;
-    if (!a.json)
-      fmt::print("{:<16} {:>10.3f} ms  ({:.3f} to {:.3f}, {} runs) {:>10.1f} GFLOP/s  bits of the CPU: {}\n",
-                 name, t.median * 1e3, t.best * 1e3, t.worst * 1e3, a.repeat, flops / t.median / 1e9,
-                 equal ? "yes" : "NO");
-    results.push_back({{"kernel", name},
-                       {"milliseconds", t.median * 1e3},
-                       {"best", t.best * 1e3},
-                       {"worst", t.worst * 1e3},
-                       {"gflops", flops / t.median / 1e9},
-                       {"equal", equal}});
-  };
-  if (!a.json)
-    fmt::print("conv x{} w{} {} on {}, stride {}, padding {} {}, groups {}\n", x.shape(), w.shape(), dtype,
-               device, a.stride, a.padding, a.mode, a.groups);
-  direction(
-      "forward", [&] { return y; }, [&] { return conv(there_x, there_w, {}, options); });
-  direction(
-      "backward input", [&] { return conv_backward_input(dy, w, x.shape(), options); },
-      [&] { return conv_backward_input(there_dy, there_w, x.shape(), options); });
-  direction(
-      "backward filter", [&] { return conv_backward_filter(x, dy, w.shape(), options); },
-      [&] { return conv_backward_filter(there_x, there_dy, w.shape(), options); });
-  return finish(a, {{"bench", "conv"}, {"device", device.name()}, {"dtype", a.dtype}, {"results", results}},
-                all_equal);
+int bench_conv(BenchArguments a) {
+  a.run.settings.device = Device::parse(a.device);
+  const DType dtype = dtype_named(a.dtype);
+  const std::vector<bench::ConvCase> cases =
+      a.shapes.empty() ? std::vector{bench::parse_case(line_of(a), "bench")} : bench::read_cases(a.shapes);
+  a.run.json = a.json;
+  a.run.settings.rounds = a.repeat;
+  const InterruptGuard guard;
+  a.run.stop = [] { return InterruptGuard::requested(); };
+  return bench::run_conv(a.run, cases, bench::parse_directions(a.directions), dtype);
 }
 
 struct TrainingRun {
@@ -177,6 +146,7 @@ int bench_train(const BenchArguments& a) {
 
 void add_bench(CLI::App& app, Run& chosen) {
   auto a = std::make_shared<BenchArguments>();
+  a->run.settings.threads = threads();
   CLI::App* command = app.add_subcommand("bench", "Time a convolution or a step of training on a device");
   command->require_subcommand(1);
   const CLI::Range counts(std::int64_t{1}, std::int64_t{1} << 20);
@@ -201,11 +171,37 @@ void add_bench(CLI::App& app, Run& chosen) {
                    "What the padding holds: constant, reflect, symmetric, replicate, circular")
       ->capture_default_str();
   conv->add_option("--groups", a->groups, "Groups of channels")->check(counts)->capture_default_str();
-  conv->add_option("--repeat", a->repeat, "Timed runs")->check(CLI::Range(1, 100000))->capture_default_str();
+  conv->add_option("--repeat", a->repeat, "Timed turns of each side")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  conv->add_option("--shapes", a->shapes,
+                   "Instead of one convolution those of a file: a path, or anchor or sweep, which come with "
+                   "isobit");
+  conv->add_option("--only", a->run.only, "Of the file, those with this text in their name");
+  conv->add_option("--dir", a->directions, "Which of the three kernels")->capture_default_str();
+  conv->add_option("--threads", a->run.settings.threads, "Of ours and of the peers [all processors]")
+      ->check(CLI::Range(1, 1024));
+  conv->add_option("--algorithm", a->run.settings.algorithm,
+                   "Only this one; problems that it refuses are left out");
+  conv->add_option("--peers", a->run.peers,
+                   "Who is measured beside us, in turns: torch, onednn, or the path of a program; separated "
+                   "by commas");
+  conv->add_flag("--cached", a->run.settings.cached, "Also with weights that do not change between calls");
   conv->footer(
+      "Of each kernel: the median time of a call and the spread of the turns, the share of the peak and of "
+      "the\n"
+      "bandwidth that this process measures first, and the ratio to the best peer (its time / ours). One "
+      "thread\n"
+      "is timed by processor time, more by the wall. Weights count as changed before each call. Drawn parts "
+      "of\n"
+      "every result are held against the definition, bit by bit, and the peers' results against ours\n"
+      "(docs/benchmarks.md).\n"
+      "\n"
       "Examples:\n"
       "  isobit bench conv --device cuda --batch 64 --channels 128 --size 28 --filters 128\n"
-      "Exit code 1 when the bits are not the CPU's.");
+      "  isobit bench conv --shapes anchor --threads 1 --peers onednn,torch --json\n"
+      "  isobit bench conv --shapes anchor --only '3x3 64' --dir fwd --algorithm implicit_gemm\n"
+      "Exit code 1 when a result is not the definition's.");
   conv->callback([&chosen, a] { chosen = [a] { return bench_conv(*a); }; });
 
   CLI::App* train = command->add_subcommand("train", "Steps of training on made-up images of 28 x 28");

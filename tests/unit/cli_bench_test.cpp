@@ -28,9 +28,9 @@ TEST(CliBench, TimesConvolutionsBesideTheirBits) {
     ASSERT_EQ(result.code, 0) << result.err;
     const json j = json::parse(result.last_line());
     EXPECT_EQ(j["device"], info.name);
-    ASSERT_EQ(j["results"].size(), 3u);
-    for (const json& r : j["results"]) {
-      EXPECT_TRUE(r["equal"].get<bool>()) << r;
+    ASSERT_EQ(j["rows"].size(), 3u);
+    for (const json& r : j["rows"]) {
+      EXPECT_TRUE(r["verified"].get<bool>()) << r;
       EXPECT_GT(r["gflops"].get<double>(), 0) << r;
       EXPECT_LE(r["best"].get<double>(), r["worst"].get<double>()) << r;
     }

@@ -1,0 +1,97 @@
+// What is measured and how: one problem at a time, ours and the peers' in turns, beside a verified result.
+#pragma once
+#include <isobit/tensor.h>
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "benchmarks/operand.h"
+#include "benchmarks/peer.h"
+#include "benchmarks/statistics.h"
+
+namespace isobit::bench {
+
+/// How to measure; the same for all rows of a run.
+struct Settings {
+  Device device;
+  int threads = 1;
+  std::string algorithm;       ///< if not empty: forced for the problem's kernel
+  bool cached = false;         ///< also with weights that do not change between calls
+  int rounds = 7;              ///< turns of each side, at least 3 ...
+  double turn_seconds = 0.02;  ///< how long a turn is at least
+  double row_seconds = 8;      ///< ... but no more of them when a row takes longer than this
+  /// One thread on the CPU is timed by processor time, else the wall counts (a device's own clock elsewhere).
+  bool by_processor_time() const { return threads == 1 && device == Device::cpu(); }
+};
+
+/// What the machine can do at most, measured in this process with the same number of threads.
+struct Machine {
+  double peak_gflops = 0;     ///< f32 multiply-adds from registers; 0 where it is not known (GPUs)
+  double bandwidth_gbs = 0;  ///< streams from and to memory
+};
+Machine measure_machine(const Settings& settings);
+
+/// What the definition says of a result.
+struct Verdict {
+  bool equal = false;
+  std::int64_t elements = 0;  ///< that were compared, bit by bit
+};
+
+/// One row: ours, and what peers are told.
+struct Problem {
+  std::string name, direction;
+  std::int64_t batch = 0;
+  DType dtype = DType::f32;
+  double flops = 0;                  ///< of a call; 0: only memory counts
+  double bytes = 0;                  ///< that a call reads and writes at least
+  std::string kernel;                ///< of the seam: the one that the time is of
+  std::function<Tensor()> call;      ///< ours
+  std::function<void()> touch = {};  ///< marks the weights as changed; empty: no weights take part
+  std::function<Verdict(const Tensor&)> verify;
+  std::vector<std::shared_ptr<Operand>> inputs;
+  nlohmann::json question;  ///< to peers: the op and its parameters
+};
+
+/// What one peer makes of a problem.
+struct PeerRow {
+  std::string label, name;
+  std::string why;                      ///< if not empty: no time, for this reason
+  std::string variant, implementation;  ///< the fastest of those it has
+  Spread seconds;
+  double ratio = 0;  ///< its time / ours, median over the pairs
+  double error = 0;  ///< relative_error of its result
+  Spread cached_seconds;
+  double cached_ratio = 0;
+};
+
+struct Row {
+  std::string name, direction, algorithm;
+  std::int64_t batch = 0;
+  DType dtype = DType::f32;
+  double flops = 0, bytes = 0;
+  Spread seconds;
+  int rounds = 0;
+  double first_seconds = 0;      ///< wall time of the first call
+  std::int64_t peak_memory = 0;  ///< bytes that a call needs beside its inputs
+  Verdict verdict;
+  std::vector<PeerRow> peers;
+  Spread cached_seconds;  ///< weights unchanged; median 0: not measured
+
+  double gflops() const { return seconds.median > 0 ? flops / seconds.median * 1e-9 : 0; }
+  double gbs() const { return seconds.median > 0 ? bytes / seconds.median * 1e-9 : 0; }
+  /// The peer with the least time; null when none has one.
+  const PeerRow* best() const;
+  const PeerRow* best_cached() const;
+};
+
+/// Throws Error when our own side fails; what fails with a peer is said in its row.
+Row measure(const Problem& problem, const Settings& settings,
+            const std::vector<std::unique_ptr<Peer>>& peers);
+
+/// Starts the peers of a comma-separated list; says on stderr which are missing and why, and drops them.
+std::vector<std::unique_ptr<Peer>> start_peers(const std::string& list, const Settings& settings);
+
+}  // namespace isobit::bench

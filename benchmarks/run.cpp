@@ -1,0 +1,55 @@
+#include "benchmarks/run.h"
+
+#include <fmt/format.h>
+#include <isobit/device.h>
+#include <isobit/error.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "benchmarks/peak.h"
+#include "benchmarks/report.h"
+
+namespace isobit::bench {
+
+int run(const std::string& bench, const RunOptions& options, bool memory, const std::vector<Group>& groups) {
+  const Settings& settings = options.settings;
+  set_threads(settings.threads);
+  std::FILE* const to = options.json ? stderr : stdout;
+  const auto peers = start_peers(options.peers, settings);
+  Machine machine = measure_machine(settings);
+  Table table(to, settings, machine, memory);
+  std::vector<Row> rows;
+  std::exception_ptr refused;
+  bool stopped = false;
+  for (const Group& group : groups) {
+    if (stopped) break;
+    // A busy machine is slower now than it was, or will be: the fastest that was seen is the peak.
+    if (machine.peak_gflops > 0)
+      machine.peak_gflops = std::max(machine.peak_gflops, peak_gflops(settings.threads, 2));
+    for (const Problem& problem : group()) {
+      stopped = options.stop && options.stop();
+      if (stopped) break;
+      try {
+        rows.push_back(measure(problem, settings, peers));
+        table.add(rows.back(), machine);
+      } catch (const Error& error) {
+        if (settings.algorithm.empty()) throw;
+        if (!refused) refused = std::current_exception();
+        fmt::print(stderr, "left out: {} {}: {}\n", problem.name, problem.direction, error.what());
+      }
+    }
+  }
+  if (rows.empty() && refused) std::rethrow_exception(refused);
+  if (rows.empty() && !stopped) fail("bench", "no row has \"{}\" in its name", options.only);
+  print_summary(to, rows, machine);
+  if (options.json) {
+    nlohmann::ordered_json j = to_json(bench, rows, settings, machine);
+    j["interrupted"] = stopped;
+    fmt::print("{}\n", j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  }
+  if (stopped) return 130;
+  return all_verified(rows) ? 0 : 1;
+}
+
+}  // namespace isobit::bench

@@ -1,0 +1,30 @@
+// The public side of the algorithm lists (isobit/algorithms.h).
+#include <isobit/algorithms.h>
+
+#include "core/backend.h"
+#include "core/trace.h"
+
+namespace isobit {
+
+std::vector<std::string> algorithms(Device device, std::string_view kernel) {
+  return backend(device).algorithms(kernel);
+}
+
+ForcedAlgorithm::ForcedAlgorithm(Device device, std::string kernel, std::string_view algorithm)
+    : device_(device), kernel_(std::move(kernel)) {
+  backend(device_).force_algorithm(kernel_, algorithm);
+}
+
+ForcedAlgorithm::~ForcedAlgorithm() {
+  // The kernel exists, and the empty name is known to every list: nothing to throw.
+  backend(device_).force_algorithm(kernel_, "");
+}
+
+ServedCalls::ServedCalls() : capture_(std::make_unique<TraceCapture>()) {}
+ServedCalls::~ServedCalls() = default;
+
+std::map<std::pair<std::string, std::string>, std::int64_t> ServedCalls::counts() const {
+  return capture_->counts();
+}
+
+}  // namespace isobit
