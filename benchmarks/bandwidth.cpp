@@ -78,8 +78,9 @@ double bandwidth_gbs(int threads) {
   constexpr int kRounds = 4, kKinds = 4;
   const auto parts = static_cast<std::size_t>(threads);
   // Each array is at least twice the largest cache; each thread's share whole pages.
-  const std::size_t least = std::clamp<std::size_t>(static_cast<std::size_t>(largest_cache()) * 2 / sizeof(float),
-                                                    std::size_t{8} << 20, std::size_t{64} << 20);
+  const std::size_t least =
+      std::clamp<std::size_t>(static_cast<std::size_t>(largest_cache()) * 2 / sizeof(float),
+                              std::size_t{8} << 20, std::size_t{64} << 20);
   const std::size_t share = (least / parts + 1023) / 1024 * 1024;
   const Array x = make_array(share * parts), y = make_array(share * parts), z = make_array(share * parts);
   double best = 0;

@@ -36,10 +36,17 @@ nlohmann::json question_of(const ConvCase& shape, const std::string& kernel) {
   const auto list = [](const Shape& s) {
     return std::vector<std::int64_t>(s.extents().begin(), s.extents().end());
   };
-  return {{"op", kernel},          {"transposed", shape.transposed}, {"x", list(shape.problem.x)},
-          {"w", list(shape.problem.w)}, {"y", list(shape.y())},      {"stride", stride},
-          {"dilation", dilation},  {"pad_before", before},           {"pad_after", after},
-          {"groups", o.groups},    {"pad_mode", mode}};
+  return {{"op", kernel},
+          {"transposed", shape.transposed},
+          {"x", list(shape.problem.x)},
+          {"w", list(shape.problem.w)},
+          {"y", list(shape.y())},
+          {"stride", stride},
+          {"dilation", dilation},
+          {"pad_before", before},
+          {"pad_after", after},
+          {"groups", o.groups},
+          {"pad_mode", mode}};
 }
 
 }  // namespace

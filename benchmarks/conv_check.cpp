@@ -134,8 +134,8 @@ Verdict check_conv(const ConvTensors& tensors, const std::string& kernel, const 
     got = take_y(result);
   } else if (kernel == "conv_backward_input") {
     got = take_x(result);
-    expected = conv_backward_input(take_y(tensors.dy()->tensor()), take_w(tensors.w()->tensor()),
-                                   got.shape(), options);
+    expected = conv_backward_input(take_y(tensors.dy()->tensor()), take_w(tensors.w()->tensor()), got.shape(),
+                                   options);
   } else {
     got = take_w(result);
     expected = conv_backward_filter(take_x(tensors.x()->tensor()), take_y(tensors.dy()->tensor()),

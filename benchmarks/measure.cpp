@@ -112,7 +112,8 @@ class Theirs {
         row.implementation = checked.value("implementation", "");
         row.error = error;
       }
-      if (!wrong.empty()) fmt::print(stderr, "{} {}: {}: {}\n", problem_.name, problem_.direction, row.name, wrong);
+      if (!wrong.empty())
+        fmt::print(stderr, "{} {}: {}: {}\n", problem_.name, problem_.direction, row.name, wrong);
       if (best == 0) row.why = wrong.empty() ? "it has no way to compute this" : wrong;
     });
   }
@@ -143,11 +144,8 @@ class Theirs {
     return std::min(seconds(variant, longer, false), seconds(variant, longer, false));
   }
   double seconds(std::size_t variant, Turn t, bool cached) {
-    const nlohmann::json answer = peer_.ask({{"do", "time"},
-                                             {"variant", variant},
-                                             {"calls", t.calls},
-                                             {"warm", t.warm},
-                                             {"cached", cached}});
+    const nlohmann::json answer = peer_.ask(
+        {{"do", "time"}, {"variant", variant}, {"calls", t.calls}, {"warm", t.warm}, {"cached", cached}});
     const double total = answer.at(settings_.by_processor_time() ? "cpu" : "wall").get<double>();
     if (!(total > 0)) fail("peer", "{} measured {} seconds", row.label, total);
     return total / t.calls;

@@ -29,7 +29,7 @@ struct Settings {
 
 /// What the machine can do at most, measured in this process with the same number of threads.
 struct Machine {
-  double peak_gflops = 0;     ///< f32 multiply-adds from registers; 0 where it is not known (GPUs)
+  double peak_gflops = 0;    ///< f32 multiply-adds from registers; 0 where it is not known (GPUs)
   double bandwidth_gbs = 0;  ///< streams from and to memory
 };
 Machine measure_machine(const Settings& settings);

@@ -158,8 +158,8 @@ std::vector<std::string> peer_command(const std::string& name, std::string& why)
     fail("bench", "there is no peer \"{}\": torch, onednn, openblas, or the path of a program", name);
   const std::string program = name == "onednn" ? onednn_peer_program() : openblas_peer_program();
   if (!program.empty()) return {program};
-  why = fmt::format("this build has no peer for {}: scripts/setup --peers installs what it needs, then build again",
-                    name);
+  why = fmt::format(
+      "this build has no peer for {}: scripts/setup --peers installs what it needs, then build again", name);
   return {};
 }
 

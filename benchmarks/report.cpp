@@ -85,7 +85,7 @@ Table::Table(std::FILE* to, const Settings& settings, const Machine& machine, bo
     : to_(to), memory_(memory) {
   const bool device_clock = !(settings.device == Device::cpu());
   fmt::print(to_, "{}, {} thread{}, {}", settings.device, settings.threads, settings.threads == 1 ? "" : "s",
-             device_clock                      ? "the device's clock"
+             device_clock                   ? "the device's clock"
              : settings.by_processor_time() ? "processor time"
                                             : "wall time");
   if (machine.peak_gflops > 0)
@@ -96,9 +96,9 @@ Table::Table(std::FILE* to, const Settings& settings, const Machine& machine, bo
 
 void Table::add(const Row& row, const Machine& machine) {
   if (!begun_)
-    fmt::print(to_, "{:<24} {:>5} {:<6} {:>11} {:>6} {:>7} {:>6} {:>7} {:>6}  {:<26} {:>5}  {:<8} {}\n", "name",
-               "batch", "dir", "median", "spread", "GFLOP/s", "peak", "GB/s", "memory", "best peer", "ratio",
-               "verified", "algorithm");
+    fmt::print(to_, "{:<24} {:>5} {:<6} {:>11} {:>6} {:>7} {:>6} {:>7} {:>6}  {:<26} {:>5}  {:<8} {}\n",
+               "name", "batch", "dir", "median", "spread", "GFLOP/s", "peak", "GB/s", "memory", "best peer",
+               "ratio", "verified", "algorithm");
   begun_ = true;
   const auto share = [](double part, double whole) {
     return whole > 0 && part > 0 ? fmt::format("{:.0f} %", percent(part, whole)) : std::string("-");
@@ -110,8 +110,8 @@ void Table::add(const Row& row, const Machine& machine) {
     if (row.flops > 0) peer += fmt::format(" {:.1f}", row.flops / best->seconds.median * 1e-9);
     ratio = fmt::format("{:.2f}", best->ratio);
   }
-  fmt::print(to_, "{:<24} {:>5} {:<6} {:>11} {:>4.0f} % {:>7} {:>6} {:>7.1f} {:>6}  {:<26} {:>5}  {:<8} {}", row.name,
-             row.batch, row.direction, short_time(row.seconds.median), row.seconds.percent(),
+  fmt::print(to_, "{:<24} {:>5} {:<6} {:>11} {:>4.0f} % {:>7} {:>6} {:>7.1f} {:>6}  {:<26} {:>5}  {:<8} {}",
+             row.name, row.batch, row.direction, short_time(row.seconds.median), row.seconds.percent(),
              row.flops > 0 ? fmt::format("{:.1f}", row.gflops()) : "-",
              share(row.gflops(), machine.peak_gflops), row.gbs(), share(row.gbs(), machine.bandwidth_gbs),
              peer, ratio, row.verdict.equal ? "yes" : "NO", row.algorithm);
@@ -161,11 +161,11 @@ void print_summary(std::FILE* to, const std::vector<Row>& rows, const Machine& m
   fmt::print(to, "\n");
   const Ratios all = ratios(rows, false), cached = ratios(rows, true);
   if (all.geomean > 0)
-    fmt::print(to, "ratio to the best peer: geometric mean {:.3f}, worst {:.3f} ({})\n", all.geomean, all.worst,
-               all.worst_row);
+    fmt::print(to, "ratio to the best peer: geometric mean {:.3f}, worst {:.3f} ({})\n", all.geomean,
+               all.worst, all.worst_row);
   if (cached.geomean > 0)
-    fmt::print(to, "weights unchanged: geometric mean {:.3f}, worst {:.3f} ({})\n", cached.geomean, cached.worst,
-               cached.worst_row);
+    fmt::print(to, "weights unchanged: geometric mean {:.3f}, worst {:.3f} ({})\n", cached.geomean,
+               cached.worst, cached.worst_row);
   if (!all_verified(rows)) fmt::print(to, "A result is not the definition's: its time means nothing.\n");
 }
 

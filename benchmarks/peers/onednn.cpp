@@ -22,7 +22,8 @@ dnnl::memory::data_type type_of(const std::string& dtype) {
 namespace {
 
 // Strides of a tensor whose logical axes lie in memory in the order `order`, outermost first.
-dnnl::memory::desc in_order(const Dims& dims, dnnl::memory::data_type type, const std::vector<std::size_t>& order) {
+dnnl::memory::desc in_order(const Dims& dims, dnnl::memory::data_type type,
+                            const std::vector<std::size_t>& order) {
   Dims strides(dims.size());
   dnnl::memory::dim stride = 1;
   for (std::size_t i = order.size(); i-- > 0;) {
@@ -64,7 +65,8 @@ dnnl::memory make(const dnnl::memory::desc& desc) {
   return {desc, engine()};
 }
 
-dnnl::memory load(const nlohmann::json& operand, const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+dnnl::memory load(const nlohmann::json& operand, const dnnl::memory::desc& from,
+                  const dnnl::memory::desc& to) {
   std::vector<char> bytes = read_file(operand);
   if (bytes.size() != from.get_size()) throw std::runtime_error("an operand has the wrong size");
   dnnl::memory source(from, engine(), bytes.data()), result = make(to);
@@ -104,8 +106,9 @@ dnnl::memory Steps::input(const dnnl::memory& user, const dnnl::memory::desc& wa
   return copy;
 }
 
-void Steps::compute(const dnnl::primitive& primitive, Args args, int output, const dnnl::memory::desc& produced,
-                    const dnnl::memory& user, const dnnl::memory::desc& file) {
+void Steps::compute(const dnnl::primitive& primitive, Args args, int output,
+                    const dnnl::memory::desc& produced, const dnnl::memory& user,
+                    const dnnl::memory::desc& file) {
   output_ = user;
   file_ = file;
   const dnnl::memory result = user.get_desc() == produced ? user : make(produced);
@@ -119,9 +122,7 @@ void Steps::compute(const dnnl::primitive& primitive, Args args, int output, con
 
 int main() {
   const dnnl_version_t* v = dnnl_version();
-  return peers::serve("oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." +
-                          std::to_string(v->patch),
-                      [](const nlohmann::json& question) {
-                        return peers::onednn::open_convolution(question);
-                      });
+  return peers::serve(
+      "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch),
+      [](const nlohmann::json& question) { return peers::onednn::open_convolution(question); });
 }

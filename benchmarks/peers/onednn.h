@@ -31,7 +31,8 @@ dnnl::memory::desc any_desc(const Dims& dims, dnnl::memory::data_type type);
 /// A memory of its own.
 dnnl::memory make(const dnnl::memory::desc& desc);
 /// A memory with the bytes of a file that has the layout `from`, held as `to`.
-dnnl::memory load(const nlohmann::json& operand, const dnnl::memory::desc& from, const dnnl::memory::desc& to);
+dnnl::memory load(const nlohmann::json& operand, const dnnl::memory::desc& from,
+                  const dnnl::memory::desc& to);
 /// Its elements as `as`, to a file.
 void store(const std::string& path, dnnl::memory& memory, const dnnl::memory::desc& as);
 

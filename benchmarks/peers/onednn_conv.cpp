@@ -48,22 +48,22 @@ Problem read_problem(const nlohmann::json& q) {
 
 #if DNNL_VERSION_MAJOR >= 3
 auto forward(const Problem& p, const Desc& x, const Desc& w, const Desc& y) {
-  return dnnl::convolution_forward::primitive_desc(engine(), dnnl::prop_kind::forward_inference, kDirect, x, w, y,
-                                                   p.stride, p.dilation, p.before, p.after);
+  return dnnl::convolution_forward::primitive_desc(engine(), dnnl::prop_kind::forward_inference, kDirect, x,
+                                                   w, y, p.stride, p.dilation, p.before, p.after);
 }
 auto backward_data(const Problem& p, const Desc& x, const Desc& w, const Desc& y) {
-  return dnnl::convolution_backward_data::primitive_desc(engine(), kDirect, x, w, y, p.stride, p.dilation, p.before,
-                                                         p.after, forward(p, x, w, y));
+  return dnnl::convolution_backward_data::primitive_desc(engine(), kDirect, x, w, y, p.stride, p.dilation,
+                                                         p.before, p.after, forward(p, x, w, y));
 }
 auto backward_weights(const Problem& p, const Desc& x, const Desc& w, const Desc& y) {
-  return dnnl::convolution_backward_weights::primitive_desc(engine(), kDirect, x, w, y, p.stride, p.dilation, p.before,
-                                                            p.after, forward(p, x, w, y));
+  return dnnl::convolution_backward_weights::primitive_desc(engine(), kDirect, x, w, y, p.stride, p.dilation,
+                                                            p.before, p.after, forward(p, x, w, y));
 }
 #else
 auto forward(const Problem& p, const Desc& x, const Desc& w, const Desc& y) {
-  return dnnl::convolution_forward::primitive_desc({dnnl::prop_kind::forward_inference, kDirect, x, w, y, p.stride,
-                                                    p.dilation, p.before, p.after},
-                                                   engine());
+  return dnnl::convolution_forward::primitive_desc(
+      {dnnl::prop_kind::forward_inference, kDirect, x, w, y, p.stride, p.dilation, p.before, p.after},
+      engine());
 }
 auto backward_data(const Problem& p, const Desc& x, const Desc& w, const Desc& y) {
   return dnnl::convolution_backward_data::primitive_desc(
@@ -77,8 +77,8 @@ auto backward_weights(const Problem& p, const Desc& x, const Desc& w, const Desc
 
 // One variant; null where there is no primitive for it, or where "any" is what the user has.
 std::unique_ptr<Variant> make_variant(const nlohmann::json& q, const Problem& p, Layout layout, bool any) {
-  auto steps = std::make_unique<Steps>(std::string(layout == Layout::last ? "nhwc" : "nchw") +
-                                       (any ? ", any" : ""));
+  auto steps =
+      std::make_unique<Steps>(std::string(layout == Layout::last ? "nhwc" : "nchw") + (any ? ", any" : ""));
   const Desc user_x = data_desc(p.x, p.type, layout), user_y = data_desc(p.y, p.type, layout),
              user_w = filter_desc(p.w, p.type, layout, p.groups);
   const Desc file_x = data_desc(p.x, p.type, Layout::last), file_y = data_desc(p.y, p.type, Layout::last),
