@@ -52,6 +52,16 @@ std::vector<PoolGeometry> pool_geometries() {
   add(2, 5, one, one, axis(9, 2, 1, 4, 3, 2));  // dilated beyond the padding, along one axis alone
   add(1, 18, axis(5, 2, 2, 2, 1, 1), axis(6, 2, 3, 3, 2, 1, true), axis(7, 3, 2, 2, 3, 3, true));
   add(2, 8, one, axis(3, 1, 2, 5), axis(4, 4, 4, 1, 3, 3));  // a dilation without a second tap
+  // Few channels and rows of several registers: strides up to and beyond those that rows are taken apart by,
+  // rows that windows share and rows that they skip, more rows of dx than are gathered in at a time.
+  add(2, 1, one, axis(7, 3, 1, 1, 1, 1), axis(41, 3, 1, 1, 1, 1));
+  add(2, 3, one, axis(9, 5, 1, 1, 2, 2), axis(40, 5, 2, 1, 2, 2));
+  add(1, 2, axis(5, 2, 2, 1, 1, 1), axis(8, 3, 1, 2, 2, 2), axis(37, 3, 3, 2, 2, 3));
+  add(2, 6, one, axis(6, 2, 2), axis(43, 2, 2, 5, 1, 0));
+  add(2, 1, one, axis(4, 1, 1), axis(90, 5, 16, 1, 2, 1));
+  add(2, 1, one, axis(4, 2, 1), axis(90, 20, 17, 1, 0, 3));
+  add(1, 1, one, axis(130, 3, 2, 1, 1, 1), axis(300, 3, 2, 1, 1, 1));
+  adapt(2, 1, one, adaptive_axis(8, 2), adaptive_axis(56, 7));
   adapt(2, 3, one, one, adaptive_axis(7, 3));
   adapt(2, 17, one, one, adaptive_axis(3, 8));                    // more windows than elements
   adapt(2, 16, one, adaptive_axis(12, 4), adaptive_axis(10, 5));  // windows tile the input
@@ -146,7 +156,8 @@ void add_pools(Suite& suite) {
   for (const PoolGeometry& g : pool_geometries())
     for (const DType dtype : kFloating)
       for (const Values values : {Values::plain, Values::hard})
-        add_pool(suite, g, dtype, values, g.n == 20 && (dtype != DType::f32 || values == Values::hard));
+        add_pool(suite, g, dtype, values,
+                 (g.n == 20 || g.axis[2].in == 300) && (dtype != DType::f32 || values == Values::hard));
   for (std::uint64_t round = 0; round < 100; ++round) {
     const DType dtype = kFloating[round % 7 % 4];
     add_pool(suite, random_pool(suite.seed(), round), dtype, Values::plain, round >= 20);

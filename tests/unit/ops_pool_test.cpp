@@ -89,6 +89,19 @@ TEST(Pool, IndicesAreThePositionsOfTheMaxima) {
   EXPECT_TRUE(equal_bits(r.y, max_pool(x, 2, strided(1))));
 }
 
+TEST(Pool, PaddingIsNeverTheMaximum) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(),
+                  kInf = std::numeric_limits<float>::infinity();
+  const Tensor lowest = line(Floats(8, -kInf));
+  MaxPoolResult r = max_pool_with_indices(lowest, 3, strided(1, {{1, 1}}));
+  EXPECT_EQ(r.y.to_vector<float>(), Floats(8, -kInf));
+  EXPECT_EQ(r.index.to_vector<std::int64_t>(), (Indices{0, 0, 1, 2, 3, 4, 5, 6})) << "the first real tap";
+  r = max_pool_with_indices(lowest, 3, strided(2, {{1, 1}}));
+  EXPECT_EQ(r.index.to_vector<std::int64_t>(), (Indices{0, 1, 3, 5}));
+  r = max_pool_with_indices(line({-kInf, -kInf, -1, -kInf, kNaN, kInf, kNaN, 0}), 3, strided(1, {{1, 1}}));
+  EXPECT_EQ(r.index.to_vector<std::int64_t>(), (Indices{0, 2, 2, 4, 4, 4, 6, 6}));
+}
+
 TEST(Pool, UnpoolPutsElementsBackAndAddsThoseThatMeet) {
   const Tensor x = wanting(from_vector<float>({1, 10, 2, 20, 4, 40}, {1, 3, 2}));
   const Tensor index = from_vector<std::int64_t>({0, 4, 3, 4, 0, 1}, {1, 3, 2});
