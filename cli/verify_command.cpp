@@ -8,19 +8,22 @@
 #include <charconv>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/onnx_command.h"
 #include "cli/progress.h"
+#include "cli/verify_parts.h"
 
 namespace isobit::cli {
 namespace {
 
 struct VerifyArguments {
-  std::string devices, shapes, seed = "1", only, onnx;
-  bool quick = false, full = false, json = false, with_onnx = false;
+  std::string devices, shapes, seed = "1", only, onnx, part;
+  int jobs = 0;  ///< 0: as many as suit
+  bool quick = false, full = false, json = false, with_onnx = false, part_given = false;
+  bool as_process = false;  ///< one of --jobs: only the JSON is wanted
 };
 
 std::vector<Device> parse_devices(const std::string& list) {
@@ -109,47 +112,24 @@ void print_text(std::FILE* to, const verify::Report& report) {
     fmt::print(to, "a device was named on which nothing could be compared\n");
 }
 
-nlohmann::ordered_json to_json(const verify::Report& report) {
-  using Json = nlohmann::ordered_json;
-  Json skipped = Json::array(), differences = Json::array(), algorithms = Json::array();
-  for (const verify::Skip& s : report.skips)
-    skipped.push_back({{"device", s.device},
-                       {"kernel", s.kernel},
-                       {"algorithm", s.algorithm},
-                       {"reason", s.reason},
-                       {"problems", s.problems}});
-  for (const verify::Difference& d : report.differences) {
-    Json one{
-        {"problem", d.problem}, {"device", d.device}, {"algorithm", d.algorithm}, {"variant", d.variant}};
-    if (!d.error.empty())
-      one["error"] = d.error;
-    else
-      one.update(Json{{"output", d.output},
-                      {"index", d.index},
-                      {"count", d.count},
-                      {"numel", d.numel},
-                      {"got", d.got},
-                      {"expected", d.expected}});
-    one["command"] = d.command;
-    differences.push_back(std::move(one));
-  }
-  for (const verify::Tally& t : report.tallies)
-    algorithms.push_back({{"device", t.device},
-                          {"kernel", t.kernel},
-                          {"algorithm", t.algorithm},
-                          {"equal", t.equal},
-                          {"different", t.different}});
-  return {{"ok", report.ok()},
-          {"cases", report.cases()},
-          {"equal", report.equal},
-          {"different", report.different},
-          {"problems", report.problems},
-          {"skipped", skipped},
-          {"seconds", report.seconds},
-          {"devices", report.devices},
-          {"interrupted", report.stopped},
-          {"differences", differences},
-          {"algorithms", algorithms}};
+/// The part named by "2/3".
+std::pair<int, int> parse_part(const std::string& text) {
+  std::pair<int, int> part{};
+  const char* end = text.data() + text.size();
+  const auto [slash, error] = std::from_chars(text.data(), end, part.first);
+  const bool more = error == std::errc() && slash != end && *slash == '/';
+  const auto [stop, error_of] = std::from_chars(more ? slash + 1 : end, end, part.second);
+  if (!more || error_of != std::errc() || stop != end || part.first < 1 || part.first > part.second)
+    fail("verify", "--part is '{}', expected i/n with 1 <= i <= n, as in 2/3", text);
+  return part;
+}
+
+/// As many processes as there are processors where all devices compute on them.
+int default_jobs(const VerifyArguments& a, const std::vector<Device>& devices) {
+  if (!a.full || !a.only.empty() || !a.shapes.empty() || a.part_given || devices.empty()) return 1;
+  for (const Device device : devices)
+    if (device != Device::cpu() && device != Device::simt()) return 1;
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 16);
 }
 
 int verify_command(const VerifyArguments& a) {
@@ -162,11 +142,16 @@ int verify_command(const VerifyArguments& a) {
   options.seed = parse_seed(a.seed);
   options.full = a.full;
   options.only = a.only;
-  options.progress = [&](const verify::Progress& p) { progress.show(p); };
+  if (!a.as_process) options.progress = [&](const verify::Progress& p) { progress.show(p); };
   options.stop = [] { return InterruptGuard::requested(); };
-  const verify::Report report = verify::run(options);
+  if (a.part_given) {
+    const auto [part, parts] = parse_part(a.part);
+    options.choose = part_of(part, parts);
+  }
+  const int jobs = a.jobs > 0 ? a.jobs : default_jobs(a, options.devices);
+  const verify::Report report = jobs > 1 ? run_in_processes(options, jobs) : verify::run(options);
   progress.clear();
-  print_text(a.json ? stderr : stdout, report);
+  if (!a.as_process) print_text(a.json ? stderr : stdout, report);
   if (a.json)
     fmt::print("{}\n",
                to_json(report).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
@@ -189,6 +174,7 @@ void add_verify(CLI::App& app, Run& chosen) {
       "  isobit verify                              all devices there are, a minute or two\n"
       "  isobit verify --full --devices cpu,cuda    all algorithms in all ways, all types of every problem\n"
       "  isobit verify --only conv_forward          what has that in its name\n"
+      "  isobit verify --full --part 1/4            the first quarter: three other machines take the rest\n"
       "  isobit verify --shapes mine.txt --json     the convolutions of a file (docs/verify.md)\n"
       "  isobit verify --onnx --devices cpu,simt    ONNX's own test cases, of Debian's libonnx-testdata");
   command->add_option("--devices", a->devices,
@@ -208,9 +194,22 @@ void add_verify(CLI::App& app, Run& chosen) {
                           ->expected(0, 1)
                           ->type_name("[DIR]");
   for (CLI::Option* other : {shapes, seed, quick, full}) onnx->excludes(other);
+  CLI::Option* part =
+      command->add_option("--part", a->part, "Only the i-th of n parts of the problems: to share them out")
+          ->type_name("I/N")
+          ->excludes(onnx);
+  command
+      ->add_option("--jobs", a->jobs,
+                   "In so many processes at once; for a full run on cpu and simt as many as there are "
+                   "processors, else 1")
+      ->check(CLI::Range(1, 256))
+      ->excludes(onnx)
+      ->excludes(part);
+  command->add_flag("--as-process", a->as_process, "One of --jobs")->group("");
   command->add_flag("--json", a->json, "End with a line of JSON");
-  command->callback([&chosen, a, onnx] {
+  command->callback([&chosen, a, onnx, part] {
     a->with_onnx = onnx->count() > 0;
+    a->part_given = part->count() > 0;
     chosen = [a] { return verify_command(*a); };
   });
 }

@@ -53,9 +53,7 @@ struct PaddedRow {
     room = ((extent - 1) / stride + 1) * c;
   }
   std::int64_t size() const { return stride * room; }
-  std::int64_t of_tap(std::int64_t s) const {
-    return s * step % stride * room + s * step / stride * c;
-  }
+  std::int64_t of_tap(std::int64_t s) const { return s * step % stride * room + s * step / stride * c; }
 
   /// Whether rows are taken this way: where channels are few, because copying by phases costs a load and a
   /// store an element, and the stride is at most `strides`.

@@ -86,7 +86,9 @@ __global__ void __launch_bounds__(T::kThreads, sizeof(Compute<S>) == 8 ? 3 : 0) 
     at = tile_place(p);
     maps = p.maps;
     if (p.phased) set_phase(p.phases, at.phase, maps);
-    share = take_share(p, maps);
+    const Share taken =
+        take_share(p, maps);  // a copy: what a call returns straight into memory no tracer sees
+    share = taken;
   }
   __syncthreads();
   const std::int64_t m0 = at.m_tile * kM, n0 = at.n_tile * kN, rows = maps.rows;

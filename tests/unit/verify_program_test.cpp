@@ -1,6 +1,7 @@
 // `isobit verify` as a user meets it, and the same program with a device that errs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/files.h"
@@ -50,6 +51,48 @@ TEST(VerifyProgram, SaysWhatWasRun) {
     EXPECT_GT(s["problems"], 0);
   }
   EXPECT_TRUE(contains(verify({"--help"}).out, "Examples:"));
+}
+
+TEST(VerifyProgram, PartsAndProcessesAreTheWhole) {
+  const Arguments what = {"--devices", "cpu,broken", "--only", "f32 basic", "--json"};
+  const auto run = [&](const Arguments& more) {
+    Arguments all = what;
+    all.insert(all.end(), more.begin(), more.end());
+    const ProgramResult result = verify(test::broken_program(), all);
+    EXPECT_EQ(result.code, 1) << result.err;
+    return json::parse(result.last_line(), nullptr, false);
+  };
+  const json whole = run({});
+  ASSERT_GT(whole["different"], 1);
+  json sums{{"problems", 0}, {"equal", 0}, {"different", 0}};
+  for (const char* part : {"1/3", "2/3", "3/3"}) {
+    const json one = run({"--part", part});
+    for (auto& [name, sum] : sums.items()) {
+      sum = sum.get<int>() + one[name].get<int>();
+      EXPECT_LT(one[name], whole[name]) << part << name;
+    }
+  }
+  const json joined = run({"--jobs", "3"});
+  for (const auto& [name, sum] : sums.items()) {
+    EXPECT_EQ(sum, whole[name]) << name;
+    EXPECT_EQ(joined[name], whole[name]) << name;
+  }
+  const auto sorted = [](const json& list) {
+    std::vector<std::string> lines;
+    for (const json& one : list) lines.push_back(one.dump());
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  };
+  EXPECT_EQ(sorted(joined["algorithms"]), sorted(whole["algorithms"]));
+  EXPECT_EQ(sorted(joined["skipped"]), sorted(whole["skipped"]));
+  std::vector<std::string> found = sorted(joined["differences"]);
+  for (const std::string& one : sorted(whole["differences"]))
+    EXPECT_TRUE(std::find(found.begin(), found.end(), one) != found.end()) << one;
+  // A part without a problem is an error that says so, and nothing is left behind.
+  const ProgramResult empty =
+      verify({"--devices", "cpu", "--only", "conv_forward f32 basic.txt:4", "--jobs", "64"});
+  EXPECT_EQ(empty.code, 1);
+  EXPECT_TRUE(contains(empty.err, "nothing to do")) << empty.err;
 }
 
 TEST(VerifyProgram, TheSeedDecides) {
@@ -110,6 +153,9 @@ TEST(VerifyProgram, RefusesBadUsage) {
         Usage{{"--devices", "cpu,cpu"}, "named twice"},
         Usage{{"--shapes", folder / "absent.txt"}, "absent.txt"}, Usage{{"--shapes", bad}, "bad.txt:3"},
         Usage{{"--seed", "one"}, "--seed is 'one'"}, Usage{{"--seed", "-1"}, "--seed"},
+        Usage{{"--part", "0/2"}, "--part is '0/2'"}, Usage{{"--part", "3/2"}, "--part is '3/2'"},
+        Usage{{"--part", "1"}, "--part is '1'"}, Usage{{"--part", "1/2x"}, "--part is '1/2x'"},
+        Usage{{"--jobs", "0"}, "--jobs"}, Usage{{"--jobs", "2", "--part", "1/2"}, "--part"},
         Usage{{"--quick", "--full"}, "--quick"}, Usage{{"--only", "nothing has this name"}, "nothing to do"},
         Usage{{"--fast"}, "--fast"}, Usage{{"extra"}, "extra"}}) {
     const ProgramResult result = verify(usage.arguments);
