@@ -213,18 +213,12 @@ Json to_json(const verify::Report& report) {
                           {"algorithm", t.algorithm},
                           {"equal", t.equal},
                           {"different", t.different}});
-  return {{"ok", report.ok()},
-          {"cases", report.cases()},
-          {"equal", report.equal},
-          {"different", report.different},
-          {"problems", report.problems},
-          {"unserved", report.unserved},
-          {"skipped", skipped},
-          {"seconds", report.seconds},
-          {"devices", report.devices},
-          {"interrupted", report.stopped},
-          {"differences", differences},
-          {"algorithms", algorithms}};
+  return {{"ok", report.ok()},           {"cases", report.cases()},
+          {"equal", report.equal},       {"different", report.different},
+          {"problems", report.problems}, {"unserved", report.unserved},
+          {"skipped", skipped},          {"seconds", report.seconds},
+          {"devices", report.devices},   {"interrupted", report.stopped},
+          {"differences", differences},  {"algorithms", algorithms}};
 }
 
 }  // namespace isobit::cli
