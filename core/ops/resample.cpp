@@ -1,6 +1,8 @@
 // Interpolation: one kernel call an axis, by a matrix of few entries a row; the gradient is the transposed
 // matrix, whose gradient is the first again.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "core/ops/internal.h"
@@ -13,18 +15,41 @@ namespace {
 
 using Rows = std::shared_ptr<const SparseRows>;
 
-Tensor weights(const SparseRows& m, DType dtype, Device device) {
-  const Shape shape{static_cast<std::int64_t>(m.weight.size())};
-  if (dtype == DType::f64) return from_vector(m.weight, shape, device);
-  std::vector<float> rounded;
-  rounded.reserve(m.weight.size());
-  for (const double w : m.weight) rounded.push_back(static_cast<float>(w));
-  return from_vector(rounded, shape, device);
-}
+/// The matrix on a device, in one piece: its memory is taken and filled once.
+class DeviceRows {
+ public:
+  DeviceRows(const SparseRows& m, DType dtype, Device device)
+      : rows_(static_cast<std::int64_t>(m.start.size())),
+        entries_(static_cast<std::int64_t>(m.column.size())),
+        dtype_(dtype) {
+    constexpr std::size_t kWord = sizeof(std::int64_t);
+    const std::size_t size = static_cast<std::size_t>(size_of(dtype));
+    std::vector<std::int64_t> words(m.start.size() + m.column.size() +
+                                    (m.weight.size() * size + kWord - 1) / kWord);
+    auto* const end =
+        std::copy(m.column.begin(), m.column.end(), std::copy(m.start.begin(), m.start.end(), words.data()));
+    if (dtype == DType::f64) {
+      if (!m.weight.empty()) std::memcpy(end, m.weight.data(), m.weight.size() * size);
+    } else {
+      for (std::size_t i = 0; i < m.weight.size(); ++i) {
+        const float rounded = static_cast<float>(m.weight[i]);
+        std::memcpy(reinterpret_cast<char*>(end) + i * size, &rounded, size);
+      }
+    }
+    words_ = from_vector(words, {static_cast<std::int64_t>(words.size())}, device);
+  }
 
-Tensor indices(const std::vector<std::int64_t>& values, Device device) {
-  return from_vector(values, {static_cast<std::int64_t>(values.size())}, device);
-}
+  ConstView start() const { return {at(0), DType::i64, rows_}; }
+  ConstView column() const { return {at(rows_), DType::i64, entries_}; }
+  ConstView weight() const { return {at(rows_ + entries_), dtype_, entries_}; }
+
+ private:
+  const std::int64_t* at(std::int64_t word) const { return view(words_).as<std::int64_t>() + word; }
+
+  std::int64_t rows_, entries_;
+  DType dtype_;
+  Tensor words_;
+};
 
 /// Every line of x along `axis` times the matrix.
 Tensor resampled(const Tensor& x, int axis, const Rows& m) {
@@ -35,10 +60,8 @@ Tensor resampled(const Tensor& x, int axis, const Rows& m) {
   for (int i = 0; i < x.rank(); ++i)
     if (i != axis) (i < axis ? g.outer : g.inner) *= x.shape().begin()[i];
   Tensor y = empty_as(x, x.shape().with(axis, m->out));
-  const Device device = x.device();
-  const Tensor start = indices(m->start, device), column = indices(m->column, device),
-               weight = weights(*m, compute_type(x.dtype()), device);
-  backend(device).resample(g, view(x), view(start), view(column), view(weight), fresh_view(y));
+  const DeviceRows rows(*m, compute_type(x.dtype()), x.device());
+  backend(x.device()).resample(g, view(x), rows.start(), rows.column(), rows.weight(), fresh_view(y));
   if (!recording({&x})) return y;
   return record("resample", {x}, y, {}, [m, axis](const BackwardContext& c) {
     return Gradients{resampled(c.dy(), axis, std::make_shared<const SparseRows>(transposed(*m)))};

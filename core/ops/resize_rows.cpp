@@ -126,6 +126,12 @@ SparseRows resize_rows(const ResizeAxis& axis, const ResizeOptions& options, std
   rows.in = axis.in;
   rows.out = axis.out;
   rows.start.reserve(static_cast<std::size_t>(axis.out) + 1);
+  if (options.mode == Interpolation::nearest || !options.antialias || axis.scale >= 1) {
+    const std::size_t most =
+        static_cast<std::size_t>(axis.out) * (options.mode == Interpolation::nearest ? 1 : 2);
+    rows.column.reserve(most);
+    rows.weight.reserve(most);
+  }
   outside->assign(static_cast<std::size_t>(axis.out), false);
   const double last = static_cast<double>(axis.in - 1);
   for (std::int64_t j = 0; j < axis.out; ++j) {

@@ -1,7 +1,7 @@
 // resample: rows of few entries times lines. Two ways, by the inner extent alone; in both a lane owns an
 // output and takes its entries in their order.
-// Wide (half a register of inner elements or more): lanes lie side by side in the inner elements of one
-// output row, whose entries are the same for all of them. A task owns a run of outputs.
+// Wide (half a register of inner elements or more, of halves a whole one): lanes lie side by side in the
+// inner elements of one output row, whose entries are the same for all of them. A task owns a run of outputs.
 // Narrow (the last spatial axis of pictures of few channels): lanes lie side by side in the flattened (row,
 // inner) of one line. Of some outputs at a time the place and weight of their first, second, ... entries are
 // laid out once (a plan); then every line gathers by them, halves from a widened copy. A lane whose row has
@@ -20,8 +20,10 @@ namespace {
 
 /// Entries of a plan, so that it stays in the cache; its outputs; entries of one output.
 constexpr std::int64_t kPlaces = 8192, kMostOutputs = 2048, kSlots = 128;
-/// Lines for which a plan is not worth its making.
-constexpr std::int64_t kFewLines = 3;
+/// Lines for which a plan is not worth its making, two fewer of single elements.
+constexpr std::int64_t kFewLines = 5;
+/// Elements of such a line that are widened at a time.
+constexpr std::int64_t kWidened = 65536;
 
 /// The matrix: entries [start[j], start[j + 1]) of row j.
 template <class T>
@@ -90,6 +92,23 @@ HWY_INLINE Vec<T> gather(const T* x, const I* at) {
   return Vec<T>(hn::GatherIndex(Tag<T>(), x, hn::LoadU(d, at)));
 }
 
+/// The elements of a line that outputs [begin, end) read: `count` of them.
+template <class T>
+struct Span {
+  std::int64_t first = 0, count = 0;
+
+  Span(const ResampleGeometry& g, const Rows<T>& rows, std::int64_t begin, std::int64_t end) {
+    std::int64_t lowest = g.in, highest = -1;
+    for (std::int64_t e = rows.start[begin / g.inner]; e < rows.start[(end - 1) / g.inner + 1]; ++e) {
+      lowest = std::min(lowest, rows.column[e]);
+      highest = std::max(highest, rows.column[e]);
+    }
+    if (highest < 0) return;
+    first = lowest * g.inner;
+    count = (highest + 1) * g.inner - first;
+  }
+};
+
 /// The entries of `room` outputs or fewer: of slot k, output i, place[k * room + i] from the first element
 /// that any of them reads. Outputs beyond the last have no entries.
 template <class T>
@@ -104,14 +123,8 @@ class Plan {
         slots_(rows.most(begin / g.inner, (end - 1) / g.inner + 1)),
         place_(slots_ <= kSlots ? slots_ * room : 0),
         weight_(place_.size()),
-        entries_(room) {
-    std::int64_t lowest = g.in, highest = -1;
-    for (std::int64_t e = rows.start[begin / g.inner]; e < rows.start[(end - 1) / g.inner + 1]; ++e) {
-      lowest = std::min(lowest, rows.column[e]);
-      highest = std::max(highest, rows.column[e]);
-    }
-    first_ = highest < 0 ? 0 : lowest * g.inner;
-    span_ = highest < 0 ? 0 : (highest + 1) * g.inner - first_;
+        entries_(room),
+        span_(g, rows, begin, end) {
     if (!fits()) return;
     std::fill_n(place_.data(), place_.size(), I{0});
     std::fill_n(weight_.data(), weight_.size(), T{0});
@@ -121,7 +134,7 @@ class Plan {
       const std::int64_t from = rows.start[j], count = rows.start[j + 1] - from;
       entries_[i] = static_cast<T>(count);
       for (std::int64_t k = 0; k < count; ++k) {
-        place_[k * room + i] = static_cast<I>(rows.column[from + k] * g.inner + b - first_);
+        place_[k * room + i] = static_cast<I>(rows.column[from + k] * g.inner + b - span_.first);
         weight_[k * room + i] = rows.weight[from + k];
       }
       if (++b == g.inner) {
@@ -132,9 +145,8 @@ class Plan {
   }
 
   /// Whether places count in I, and there is room for them.
-  bool fits() const { return span_ <= std::int64_t{1} << 30 && slots_ <= kSlots; }
-  std::int64_t first() const { return first_; }
-  std::int64_t span() const { return span_; }
+  bool fits() const { return span_.count <= std::int64_t{1} << 30 && slots_ <= kSlots; }
+  const Span<T>& span() const { return span_; }
 
   /// y[0 ...] of the plan's outputs; x points at the first element that they read.
   template <class S>
@@ -158,28 +170,52 @@ class Plan {
   }
 
  private:
-  std::int64_t size_, room_, slots_, first_ = 0, span_ = 0;
+  std::int64_t size_, room_, slots_;
   Scratch<I> place_;
   Scratch<T> weight_, entries_;
+  Span<T> span_;
 };
 
-/// One output after the other: rows of very many entries, lines of very many elements, very few lines.
-template <class S, class T>
-void scattered(const ResampleGeometry& g, const Rows<T>& rows, std::int64_t begin, std::int64_t end,
-               const S* x, S* y) {
-  std::int64_t j = begin / g.inner, b = begin % g.inner;
-  for (std::int64_t at = begin; at < end; ++at) {
-    T sum = 0;
-    for (std::int64_t e = rows.start[j]; e < rows.start[j + 1]; ++e) {
-      const T v = numerics::cast<T>(x[rows.column[e] * g.inner + b]);
-      sum = e == rows.start[j] ? rows.weight[e] * v : fma(rows.weight[e], v, sum);
+/// One output row after the other: rows of very many entries, lines of very many elements, very few lines.
+/// x points at element `from` of the line, y at the first output. kInner of 1 is unrolled, 0 stands for any
+/// number of inner elements.
+template <std::int64_t kInner, class S, class T, class Out>
+HWY_INLINE void scattered_by(const ResampleGeometry& g, const Rows<T>& rows, std::int64_t begin,
+                             std::int64_t end, std::int64_t from, const S* x, Out* y) {
+  const std::int64_t inner = kInner > 0 ? kInner : g.inner;
+  std::int64_t j = begin / inner, b = begin % inner;
+  while (begin < end) {
+    const std::int64_t n = kInner == 1 ? 1 : std::min(inner - b, end - begin);
+    const std::int64_t first = rows.start[j], last = rows.start[j + 1];
+    if (last - first == 2) {
+      const S* const one = x + (rows.column[first] * inner + b - from);
+      const S* const two = x + (rows.column[first + 1] * inner + b - from);
+      const T by_one = rows.weight[first], by_two = rows.weight[first + 1];
+      for (std::int64_t i = 0; i < n; ++i) {
+        const T product = by_one * numerics::cast<T>(one[i]);
+        y[i] = numerics::cast<Out>(fma(by_two, numerics::cast<T>(two[i]), product));
+      }
+    } else {
+      for (std::int64_t i = 0; i < n; ++i) {
+        T sum = 0;
+        for (std::int64_t e = first; e < last; ++e) {
+          const T v = numerics::cast<T>(x[rows.column[e] * inner + b + i - from]);
+          sum = e == first ? rows.weight[e] * v : fma(rows.weight[e], v, sum);
+        }
+        y[i] = numerics::cast<Out>(sum);
+      }
     }
-    y[at] = numerics::cast<S>(sum);
-    if (++b == g.inner) {
-      b = 0;
-      ++j;
-    }
+    begin += n;
+    y += n;
+    b = 0;
+    ++j;
   }
+}
+template <class S, class T, class Out>
+void scattered(const ResampleGeometry& g, const Rows<T>& rows, std::int64_t begin, std::int64_t end,
+               std::int64_t from, const S* x, Out* y) {
+  if (g.inner == 1) return scattered_by<1>(g, rows, begin, end, from, x, y);
+  scattered_by<0>(g, rows, begin, end, from, x, y);
 }
 
 /// Outputs [begin, end) of a line, at most `room`, of the lines [first, last).
@@ -189,19 +225,33 @@ void stretch(const ResampleGeometry& g, const Rows<T>& rows, std::int64_t begin,
   const std::int64_t step_in = g.in * g.inner, step_out = g.out * g.inner;
   const auto one_by_one = [&] {
     for (std::int64_t a = first; a < last; ++a)
-      scattered(g, rows, begin, end, x + a * step_in, y + a * step_out);
+      scattered(g, rows, begin, end, 0, x + a * step_in, y + a * step_out + begin);
   };
-  if (last - first < kFewLines) return one_by_one();
+  if (last - first < (g.inner == 1 ? kFewLines - 2 : kFewLines)) {
+    if constexpr (!std::is_same_v<S, T>) {
+      const Span<T> span(g, rows, begin, end);
+      if (span.count <= kWidened) {
+        const Scratch<T> line(std::max<std::int64_t>(span.count, 1)), sums(end - begin);
+        for (std::int64_t a = first; a < last; ++a) {
+          convert_tile(x + a * step_in + span.first, line.data(), span.count);
+          scattered(g, rows, begin, end, span.first, static_cast<const T*>(line.data()), sums.data());
+          convert_tile(static_cast<const T*>(sums.data()), y + a * step_out + begin, end - begin);
+        }
+        return;
+      }
+    }
+    return one_by_one();
+  }
   const Plan<T> plan(g, rows, begin, end, room);
   if (!plan.fits()) {
     one_by_one();
   } else if constexpr (std::is_same_v<S, T>) {
     for (std::int64_t a = first; a < last; ++a)
-      plan.apply(x + a * step_in + plan.first(), y + a * step_out + begin);
+      plan.apply(x + a * step_in + plan.span().first, y + a * step_out + begin);
   } else {
-    const Scratch<T> widened(std::max<std::int64_t>(plan.span(), 1));
+    const Scratch<T> widened(std::max<std::int64_t>(plan.span().count, 1));
     for (std::int64_t a = first; a < last; ++a) {
-      convert_tile(x + a * step_in + plan.first(), widened.data(), plan.span());
+      convert_tile(x + a * step_in + plan.span().first, widened.data(), plan.span().count);
       plan.apply(static_cast<const T*>(widened.data()), y + a * step_out + begin);
     }
   }
@@ -234,7 +284,8 @@ void run_resample(const ResampleGeometry& g, ConstView x, ConstView start, Const
     using S = decltype(type);
     using T = Compute<S>;
     const Rows<T> rows{start.as<std::int64_t>(), column.as<std::int64_t>(), weight.as<T>()};
-    if (2 * g.inner >= static_cast<std::int64_t>(Vec<T>::size)) return wide(g, rows, x.as<S>(), y.as<S>());
+    const auto lanes = static_cast<std::int64_t>(Vec<T>::size);
+    if ((std::is_same_v<S, T> ? 2 : 1) * g.inner >= lanes) return wide(g, rows, x.as<S>(), y.as<S>());
     narrow(g, rows, x.as<S>(), y.as<S>());
   });
 }

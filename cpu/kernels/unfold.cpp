@@ -2,11 +2,10 @@
 // unfold: runs of elements that move as they are. The taps of a filter's row that lie inside of x are one run
 // where the width is not dilated, else one each; what lies outside is read element by element through the
 // axis' mode. A task owns rows (n, o, p) of columns.
-// fold: each element is a chain from +0 over the taps that read it, ascending. Where channels fill half a
-// register a lane owns a channel, and a pixel's taps are listed once for all of them. Else a row of pixels is
-// summed in place, filter row by filter row, its outputs from the last to the first: an element then meets
-// its taps in ascending order, and a lane owns an element of the filter row. A task owns rows (n, d, h) of
-// dx.
+// Short runs are copied as a whole block of bytes: what that writes too much is written again by the next.
+// fold: each element is a chain from +0 over the taps that read it, ascending. A lane owns a channel; where a
+// row of pixels finds its taps is listed once, filter rows by row of pixels, the taps in them by pixel. Or a
+// lane owns an element of a filter row, of few channels: see fold_runs. A task owns rows (n, d, h) of dx.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/unfold.cpp"
 #include "hwy/foreach_target.h"
@@ -82,12 +81,41 @@ HWY_INLINE void unfold_taps(const AxisGeometry& width, std::int64_t c, std::int6
   outside(inside.end, width.filter);
 }
 
+/// Outputs [q, ...) of a row whose taps all lie inside, kBytes for each line of the filter, as long as
+/// `until` says; returns the first that is left.
+template <std::int64_t kBytes, class U>
+HWY_INLINE std::int64_t unfold_short(const AxisGeometry& width, std::int64_t c, std::int64_t q,
+                                     std::int64_t until, const Scratch<const U*>& line, U* to) {
+  const std::int64_t lines = line.size(), run = width.filter * c;
+  for (; q < until; ++q) {
+    const std::int64_t first = (q * width.stride - width.pad_before) * c;
+    for (std::int64_t i = 0; i < lines; ++i, to += run) std::memcpy(to, line[i] + first, kBytes);
+  }
+  return q;
+}
+
+/// Bytes of a block that a run of `bytes` is copied as; 0: none.
+inline std::int64_t block_bytes(std::int64_t bytes) {
+  return bytes <= 16 ? 16 : bytes <= 32 ? 32 : bytes <= 64 ? 64 : 0;
+}
+
 template <class U>
 void unfold_units(const ConvGeometry& g, const U* x, U value, U* columns) {
   const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t lines = depth.filter * height.filter, run = width.filter * g.c;
   const std::int64_t rows = g.n * depth.out * height.out, row_size = width.out * lines * run;
   if (rows == 0 || row_size == 0) return;
+  // Outputs whose taps all lie inside of the width, and of these those that a block of bytes leaves room for.
+  const std::int64_t block = block_bytes(run * static_cast<std::int64_t>(sizeof(U)));
+  const std::int64_t overhang = block / static_cast<std::int64_t>(sizeof(U)) - run;
+  const U* const x_end = x + g.x_size();
+  const std::int64_t span = width.in - width.filter + width.pad_before;
+  const std::int64_t inner_begin =
+      width.pad_before <= 0 ? 0 : (width.pad_before + width.stride - 1) / width.stride;
+  const std::int64_t inner_end =
+      block == 0 || width.dilation != 1 || span < 0
+          ? 0
+          : std::min(span / width.stride + 1, width.out - (overhang + lines * run - 1) / (lines * run));
   for_rows(rows, row_size * static_cast<std::int64_t>(sizeof(U)), [&](std::int64_t begin, std::int64_t end) {
     const Scratch<const U*> line(lines);
     for (std::int64_t row = begin; row < end; ++row) {
@@ -99,8 +127,19 @@ void unfold_units(const ConvGeometry& g, const U* x, U value, U* columns) {
           line[t * height.filter + r] =
               d < 0 || h < 0 ? nullptr : x + ((n * depth.in + d) * height.in + h) * width.in * g.c;
         }
+      // A block may read on into the next row of x, but not beyond the last.
+      const bool last = std::find_if(line.begin(), line.end(), [&](const U* from) {
+                          return from == nullptr || x_end - from < width.in * g.c + overhang;
+                        }) != line.end();
       U* to = columns + row * row_size;
       for (std::int64_t q = 0; q < width.out; ++q) {
+        if (q == inner_begin && q < inner_end && !last) {
+          q = block == 16   ? unfold_short<16>(width, g.c, q, inner_end, line, to)
+              : block == 32 ? unfold_short<32>(width, g.c, q, inner_end, line, to)
+                            : unfold_short<64>(width, g.c, q, inner_end, line, to);
+          to += (q - inner_begin) * lines * run;
+          if (q == width.out) break;
+        }
         const Inside inside = inside_taps(width, q);
         for (std::int64_t i = 0; i < lines; ++i, to += run)
           unfold_taps(width, g.c, q, inside, line[i], value, to);
@@ -108,6 +147,9 @@ void unfold_units(const ConvGeometry& g, const U* x, U value, U* columns) {
     }
   });
 }
+
+/// Taps of a filter row from which fold goes by its runs.
+constexpr std::int64_t kLongRun = 4;
 
 /// For every coordinate of an axis the taps that read it and their outputs, taps ascending: [begin[i],
 /// begin[i + 1]).
@@ -130,35 +172,6 @@ struct Readers {
   }
 };
 
-/// A row of pixels, a lane a channel; `places` is room for the taps of one.
-template <class S>
-void fold_channels(const ConvGeometry& g, const std::array<Readers, 3>& readers, std::int64_t n,
-                   std::int64_t d, std::int64_t h, std::int64_t* places, const S* columns, S* to) {
-  using T = Compute<S>;
-  const auto& [depth, height, width] = g.axis;
-  const auto& [in_depth, in_height, in_width] = readers;
-  const std::int64_t taps = g.taps(), c = g.c;
-  for (std::int64_t w = 0; w < width.in; ++w, to += c) {
-    std::int64_t count = 0;
-    for (auto i = in_depth.begin[d]; i < in_depth.begin[d + 1]; ++i)
-      for (auto j = in_height.begin[h]; j < in_height.begin[h + 1]; ++j)
-        for (auto k = in_width.begin[w]; k < in_width.begin[w + 1]; ++k) {
-          const std::int64_t position =
-              ((n * depth.out + in_depth.out[i]) * height.out + in_height.out[j]) * width.out +
-              in_width.out[k];
-          const std::int64_t tap =
-              (in_depth.tap[i] * height.filter + in_height.tap[j]) * width.filter + in_width.tap[k];
-          places[count++] = (position * taps + tap) * c;
-        }
-    for_vectors<T>(c, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-      Vec<T> sum(T{0});
-      for (std::int64_t k = 0; k < count; ++k)
-        sum += load_some<T, tail.value>(columns + places[k] + i, lanes);
-      store_some<tail.value>(sum, to + i, lanes);
-    });
-  }
-}
-
 /// to[0 ... n) += from.
 template <class S, class T>
 HWY_INLINE void add_run(const S* from, T* to, std::int64_t n) {
@@ -168,33 +181,29 @@ HWY_INLINE void add_run(const S* from, T* to, std::int64_t n) {
   });
 }
 
-/// A row of pixels, summed in `sums`.
+/// A row of pixels, summed in `sums` filter row by filter row, its outputs from the last to the first: an
+/// element then meets its taps in ascending order. lines[m] is where the first output of filter row m lies.
 template <class S>
-void fold_row(const ConvGeometry& g, const std::array<Readers, 3>& readers, std::int64_t n, std::int64_t d,
-              std::int64_t h, Compute<S>* sums, const S* columns, S* to) {
-  const auto& [depth, height, width] = g.axis;
-  const auto& [in_depth, in_height, in_width] = readers;
-  const std::int64_t taps = g.taps(), c = g.c;
-  std::fill_n(sums, width.in * c, Compute<S>{0});
-  for (auto i = in_depth.begin[d]; i < in_depth.begin[d + 1]; ++i)
-    for (auto j = in_height.begin[h]; j < in_height.begin[h + 1]; ++j) {
-      const std::int64_t row = (n * depth.out + in_depth.out[i]) * height.out + in_height.out[j];
-      const std::int64_t first_tap = (in_depth.tap[i] * height.filter + in_height.tap[j]) * width.filter;
-      for (std::int64_t q = width.out - 1; q >= 0; --q) {
-        const Inside inside = inside_taps(width, q);
-        const S* const from = columns + ((row * width.out + q) * taps + first_tap) * c;
-        const std::int64_t first = q * width.stride - width.pad_before;
-        if (width.dilation == 1) {
-          if (inside.begin < inside.end)
-            add_run(from + inside.begin * c, sums + (first + inside.begin) * c,
-                    (inside.end - inside.begin) * c);
-        } else {
-          for (std::int64_t s = inside.begin; s < inside.end; ++s)
-            add_run(from + s * c, sums + (first + s * width.dilation) * c, c);
-        }
+void fold_runs(const ConvGeometry& g, const S* const* lines, std::int64_t count, Compute<S>* sums, S* to) {
+  using T = Compute<S>;
+  const AxisGeometry& width = g.axis[2];
+  const std::int64_t c = g.c, window = g.taps() * c;
+  std::fill_n(sums, width.in * c, T{0});
+  for (std::int64_t m = 0; m < count; ++m)
+    for (std::int64_t q = width.out - 1; q >= 0; --q) {
+      const Inside inside = inside_taps(width, q);
+      const S* const from = lines[m] + q * window;
+      const std::int64_t first = q * width.stride - width.pad_before;
+      if (width.dilation == 1) {
+        if (inside.begin < inside.end)
+          add_run(from + inside.begin * c, sums + (first + inside.begin) * c,
+                  (inside.end - inside.begin) * c);
+      } else {
+        for (std::int64_t s = inside.begin; s < inside.end; ++s)
+          add_run(from + s * c, sums + (first + s * width.dilation) * c, c);
       }
     }
-  convert_tile(sums, to, width.in * c);
+  convert_tile(static_cast<const T*>(sums), to, width.in * c);
 }
 
 template <class S>
@@ -203,24 +212,48 @@ void fold_all(const ConvGeometry& g, const S* columns, S* dx) {
   const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t rows = g.n * depth.in * height.in, row_size = width.in * g.c;
   if (rows == 0 || row_size == 0) return;
-  const std::array<Readers, 3> readers{Readers(depth), Readers(height), Readers(width)};
-  const bool by_channel = 2 * g.c >= static_cast<std::int64_t>(Vec<T>::size);
+  const Readers in_depth(depth), in_height(height), in_width(width);
+  const std::int64_t c = g.c, window = g.taps() * c;
+  // Of the taps of a pixel, from the first column of the filter row's first output.
+  const Scratch<std::int64_t> taps(static_cast<std::int64_t>(in_width.tap.size()));
+  for (std::int64_t k = 0; k < taps.size(); ++k) taps[k] = in_width.out[k] * window + in_width.tap[k] * c;
+  // Runs pay where they are long and lie beside each other, and where loads of few elements cost much.
+  const bool beside = width.filter >= kLongRun && width.stride >= width.filter && width.dilation == 1;
+  const bool by_runs = 2 * c < static_cast<std::int64_t>(Vec<T>::size) && (beside || !std::is_same_v<S, T>);
   const std::int64_t read = std::min(g.taps(), std::int64_t{1} << 20);
-  for_rows(rows, row_size * static_cast<std::int64_t>(sizeof(S)) * (1 + read),
-           [&](std::int64_t begin, std::int64_t end) {
-             const Scratch<std::int64_t> places(by_channel ? g.taps() : 0);
-             const Scratch<T> sums(by_channel ? 0 : row_size);
-             for (std::int64_t row = begin; row < end; ++row) {
-               const std::int64_t h = row % height.in, d = row / height.in % depth.in,
-                                  n = row / height.in / depth.in;
-               S* const to = dx + row * row_size;
-               if (by_channel) {
-                 fold_channels(g, readers, n, d, h, places.data(), columns, to);
-               } else {
-                 fold_row(g, readers, n, d, h, sums.data(), columns, to);
-               }
-             }
-           });
+  for_rows(
+      rows, row_size * static_cast<std::int64_t>(sizeof(S)) * (1 + read),
+      [&](std::int64_t begin, std::int64_t end) {
+        const Scratch<const S*> lines(depth.filter * height.filter);
+        const Scratch<T> sums(by_runs ? row_size : 0);
+        for (std::int64_t row = begin; row < end; ++row) {
+          const std::int64_t h = row % height.in, d = row / height.in % depth.in,
+                             n = row / height.in / depth.in;
+          std::int64_t count = 0;
+          for (auto i = in_depth.begin[d]; i < in_depth.begin[d + 1]; ++i)
+            for (auto j = in_height.begin[h]; j < in_height.begin[h + 1]; ++j) {
+              const std::int64_t from = (n * depth.out + in_depth.out[i]) * height.out + in_height.out[j];
+              const std::int64_t tap = (in_depth.tap[i] * height.filter + in_height.tap[j]) * width.filter;
+              lines[count++] = columns + from * width.out * window + tap * c;
+            }
+          S* to = dx + row * row_size;
+          if (by_runs) {
+            fold_runs(g, lines.data(), count, sums.data(), to);
+            continue;
+          }
+          for (std::int64_t w = 0; w < width.in; ++w, to += c) {
+            const std::int64_t* const first = taps.data() + in_width.begin[w];
+            const std::int64_t* const last = taps.data() + in_width.begin[w + 1];
+            for_vectors<T>(c, [&](auto tail, std::int64_t i, std::int64_t size) HWY_ATTR {
+              Vec<T> sum(T{0});
+              for (std::int64_t m = 0; m < count; ++m)
+                for (const std::int64_t* tap = first; tap < last; ++tap)
+                  sum += load_some<T, tail.value>(lines[m] + *tap + i, size);
+              store_some<tail.value>(sum, to + i, size);
+            });
+          }
+        }
+      });
 }
 
 }  // namespace
