@@ -62,7 +62,7 @@ class Divisors {
 template <class S>
 void forward_lines(const PoolGeometry& g, const S* x, S* y) {
   using T = Compute<S>;
-  const auto& [depth, height, width] = g.axis;
+  const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t row_size = width.out * g.c;
   for_rows(g.n * depth.out * height.out, row_size * static_cast<std::int64_t>(sizeof(S) * (1 + taps_of(g))),
            [&](std::int64_t begin, std::int64_t end) {
@@ -98,7 +98,7 @@ HWY_INLINE void add_run(const T* from, T* to, std::int64_t n) {
 template <class S>
 void backward_lines(const PoolGeometry& g, const S* dy, S* dx) {
   using T = Compute<S>;
-  const auto& [depth, height, width] = g.axis;
+  const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t row_size = width.in * g.c, out_size = width.out * g.c;
   const Holders in_depth(g, 0), in_height(g, 1);
   const PaddedRow padded(width, g.c);

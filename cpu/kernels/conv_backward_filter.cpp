@@ -37,12 +37,14 @@ using gemm::TileSet;
 using numerics::kBlock;
 
 constexpr std::int64_t kSlabBytes = 256 << 10;
-constexpr std::int64_t kPanelBytes = 320 << 10;  ///< of dy, of the blocks that a tile goes through at a time
-constexpr std::int64_t kChunkElements = 32 << 10;  ///< of dw, a task
-constexpr std::int64_t kChunkColumns = 512;
+constexpr std::int64_t kPanelBytes = 128 << 10;  ///< of dy, of the blocks that a tile goes through at a time
+constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
+constexpr std::int64_t kChunkColumns = 128;
 constexpr std::int64_t kSkipChannels = 8;
-constexpr std::int64_t kPackedRows = 60;  ///< of a task: from here on packing dy pays
-constexpr double kSerialWork = 1 << 19;   ///< multiply-adds that are not worth waking a thread
+constexpr std::int64_t kPackedRows = 100;   ///< of a task: from here on packing dy pays
+constexpr std::int64_t kAliasBytes = 1024;  ///< at whole multiples of this pixels share few sets of a cache
+constexpr std::int64_t kLine = 64;          ///< bytes
+constexpr double kSerialWork = 1 << 19;     ///< multiply-adds that are not worth waking a thread
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -66,7 +68,11 @@ class FilterGradient {
         leaves_(divide_up(g.n, leaf_samples_)),
         panels_(gemm::panel_count(tiles_, columns_)),
         widened_(size_of(x.dtype) != sizeof(T)),
-        slab_(widened_ || leaves_input(g.axis[0]) || leaves_input(g.axis[1]) || leaves_input(g.axis[2])) {
+        aliases_(!depthwise && rows_ >= kPackedRows &&
+                 g.axis[2].stride * g.c * std::int64_t{sizeof(T)} % kAliasBytes == 0),
+        slab_(widened_ || aliases_ || leaves_input(g.axis[0]) || leaves_input(g.axis[1]) ||
+              leaves_input(g.axis[2])),
+        pixel_(g.c + (slab_ && aliases_ ? kLine / std::int64_t{sizeof(T)} : 0)) {
     plan_tasks();
     plan_slab();
     skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
@@ -149,7 +155,7 @@ class FilterGradient {
     const std::int64_t terms = leaf_terms(0), blocks = numerics::block_count(terms);
     segment_blocks_ = blocks;
     if (slab_) {
-      row_pitch_ = span(width, width.out) * g_.c;
+      row_pitch_ = span(width, width.out) * pixel_;
       const double row_bytes =
           static_cast<double>(row_pitch_ * g_.axis[0].filter * height.stride) * sizeof(T);
       const double block_bytes = row_bytes * static_cast<double>(kBlock) / static_cast<double>(width.out);
@@ -203,7 +209,7 @@ class FilterGradient {
     const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
     const Scratch<T> buffers(work.buffer_size * (levels + 1));
     const T* base = slab_ ? slab.data() : x_.template as<T>() - before_x();
-    locate_rows(g_, base + part.group * g_.c_per_group(), tap_pitch_, row_pitch_, part.row_begin,
+    locate_rows(g_, base + part.group * g_.c_per_group(), tap_pitch_, row_pitch_, pixel_, part.row_begin,
                 part.row_end, rows.data());
     work.rows = rows.data();
     work.slab = slab.data();
@@ -247,7 +253,8 @@ class FilterGradient {
                               {height.in, height.mode},
                               {width.in, width.mode},
                               g_.c,
-                              static_cast<T>(gemm::stored(g_.pad_value, x_.dtype))};
+                              static_cast<T>(gemm::stored(g_.pad_value, x_.dtype)),
+                              pixel_ - g_.c};
     for (std::int64_t plane = segment.plane; plane < segment.plane + segment.planes; ++plane)
       for (std::int64_t t = 0; t < depth.filter; ++t)
         x.widen_plane(leaf * leaf_samples_ + plane / depth.out,
@@ -270,8 +277,8 @@ class FilterGradient {
     const std::array<std::int64_t, 4> plan{begin, end, segment.plane, segment.row};
     if (!slab_ || plan != work.planned) {  // the slabs of all leaves are alike
       const RunOrigin origin =
-          slab_ ? RunOrigin{segment.plane, segment.row * g_.axis[1].stride, plane_pitch_, 0}
-                : RunOrigin{-leaf * leaf_samples_ * g_.axis[0].out, 0, 0, g_.axis[0].in};
+          slab_ ? RunOrigin{segment.plane, segment.row * g_.axis[1].stride, plane_pitch_, 0, pixel_}
+                : RunOrigin{-leaf * leaf_samples_ * g_.axis[0].out, 0, 0, g_.axis[0].in, pixel_};
       for (std::int64_t i = 0; i < work.lists; ++i)
         plan_runs(g_, origin, row_pitch_, begin, end,
                   i + 1 < work.lists ? tap_inside(g_, work.first_tap + i)
@@ -280,7 +287,7 @@ class FilterGradient {
       work.planned = plan;
     }
     const std::int64_t* const all_taps = work.block_runs + (work.lists - 1) * (work.step + 1);
-    tile.step = g_.axis[2].stride * g_.c;
+    tile.step = g_.axis[2].stride * pixel_;
     tile.out = outs;
     tile.sources = sources;
 
@@ -347,7 +354,10 @@ class FilterGradient {
   const std::int64_t groups_, columns_;
   const TileSet<T>& tiles_;
   const std::int64_t rows_, positions_, leaf_samples_, leaves_, panels_;
-  const bool widened_, slab_;
+  const bool widened_;
+  const bool aliases_;  ///< pixels of x lie so that a line of each falls into the same sets of a cache
+  const bool slab_;
+  const std::int64_t pixel_;  ///< elements from pixel to pixel, of x or the slab
   bool skips_ = false;
   std::int64_t row_chunks_ = 1, column_chunks_ = 1;
   // Between neighbouring rows, taps of the depth, planes of the slab; without a slab x's own.

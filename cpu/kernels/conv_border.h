@@ -30,21 +30,28 @@ inline double stored(double value, DType dtype) {
   return rounded;
 }
 
-/// to[count][channels] = coordinates first, first + 1, ... of `row`, a row of `axis`.
+/// to[count][pitch], of which `channels` are written = coordinates first, first + 1, ... of `row`, a row of
+/// `axis`.
 template <class T>
-void widen_row(Source row, const BorderAxis& axis, std::int64_t channels, T value, std::int64_t first,
-               std::int64_t count, T* to) {
+void widen_row(Source row, const BorderAxis& axis, std::int64_t channels, std::int64_t pitch, T value,
+               std::int64_t first, std::int64_t count, T* to) {
   const std::int64_t begin = std::clamp<std::int64_t>(-first, 0, count);
   const std::int64_t end = std::clamp<std::int64_t>(axis.extent - first, begin, count);
   const auto border = [&](std::int64_t i, std::int64_t stop) {
     if (axis.mode == PadMode::constant) {
-      std::fill(to + i * channels, to + stop * channels, value);
+      std::fill(to + i * pitch, to + stop * pitch, value);
       return;
     }
-    for (; i < stop; ++i) widen(row.at(axis.at(first + i) * channels), to + i * channels, channels);
+    for (; i < stop; ++i) widen(row.at(axis.at(first + i) * channels), to + i * pitch, channels);
   };
   border(0, begin);
-  if (end > begin) widen(row.at((first + begin) * channels), to + begin * channels, (end - begin) * channels);
+  if (pitch == channels) {
+    if (end > begin)
+      widen(row.at((first + begin) * channels), to + begin * channels, (end - begin) * channels);
+  } else {
+    for (std::int64_t i = begin; i < end; ++i)
+      widen(row.at((first + i) * channels), to + i * pitch, channels);
+  }
   border(end, count);
 }
 
@@ -55,18 +62,19 @@ struct Bordered {
   BorderAxis depth, height, width;
   std::int64_t channels = 0;
   T value = 0;
+  std::int64_t gap = 0;  ///< elements between the pixels of the copy
 
-  /// to[rows][columns][channels] = coordinates (d, h ..., w ...) of a sample.
+  /// to[rows][columns][channels + gap] = coordinates (d, h ..., w ...) of a sample.
   void widen_plane(std::int64_t sample, std::int64_t d, std::int64_t h, std::int64_t rows, std::int64_t w,
                    std::int64_t columns, T* to) const {
-    const std::int64_t pitch = columns * channels, plane = depth.at(d);
+    const std::int64_t pitch = columns * (channels + gap), plane = depth.at(d);
     for (std::int64_t i = 0; i < rows; ++i, to += pitch) {
       const std::int64_t row = plane < 0 ? -1 : height.at(h + i);
       if (row < 0) {
         std::fill(to, to + pitch, value);
       } else {
         const std::int64_t from = ((sample * depth.extent + plane) * height.extent + row) * width.extent;
-        widen_row(source.at(from * channels), width, channels, value, w, columns, to);
+        widen_row(source.at(from * channels), width, channels, channels + gap, value, w, columns, to);
       }
     }
   }
@@ -76,7 +84,7 @@ struct Bordered {
 template <class T>
 Bordered<T> bordered(const Pass& pass, std::int64_t channels) {
   const auto axis = [&](std::size_t i) { return BorderAxis{pass.axis[i].source, pass.axis[i].mode}; };
-  return {pass.source, axis(0), axis(1), axis(2), channels, static_cast<T>(pass.border)};
+  return {pass.source, axis(0), axis(1), axis(2), channels, static_cast<T>(pass.border), 0};
 }
 
 }  // namespace isobit::cpu::gemm

@@ -53,13 +53,13 @@ inline Inside tap_inside(const ConvGeometry& g, std::int64_t tap) {
 /// tap and channel.
 template <class T>
 void locate_rows(const ConvGeometry& g, const T* base, std::int64_t tap_pitch, std::int64_t row_pitch,
-                 std::int64_t row_begin, std::int64_t row_end, const T** rows) {
+                 std::int64_t pixel, std::int64_t row_begin, std::int64_t row_end, const T** rows) {
   const std::int64_t channels = g.c_per_group(), tap = row_begin / channels;
   std::int64_t c = row_begin % channels, s = tap % g.axis[2].filter,
                r = tap / g.axis[2].filter % g.axis[1].filter, t = tap / (g.axis[2].filter * g.axis[1].filter);
   for (std::int64_t row = row_begin; row < row_end; c = 0) {
     const T* const at =
-        base + t * tap_pitch + r * g.axis[1].dilation * row_pitch + s * g.axis[2].dilation * g.c;
+        base + t * tap_pitch + r * g.axis[1].dilation * row_pitch + s * g.axis[2].dilation * pixel;
     for (; c < channels && row < row_end; ++c, ++row) *rows++ = at + c;
     if (++s == g.axis[2].filter) {
       s = 0;
@@ -72,9 +72,9 @@ void locate_rows(const ConvGeometry& g, const T* base, std::int64_t tap_pitch, s
 }
 
 /// Where the rows of A point: into a slab that begins with a plane (sample, o) and a row of x and has
-/// plane_pitch elements a plane, or, with a depth, into x itself.
+/// plane_pitch elements a plane, or, with a depth, into x itself. `pixel` elements lie from pixel to pixel.
 struct RunOrigin {
-  std::int64_t plane, row, plane_pitch, depth;
+  std::int64_t plane, row, plane_pitch, depth, pixel;
 };
 
 /// The runs of positions [begin, end) of a leaf, block by block: rows of q, joined where they touch; counted
@@ -84,7 +84,7 @@ inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64
                       gemm::Run* runs, std::int64_t* block_runs) {
   using numerics::kBlock;
   const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
-  const std::int64_t step = width.stride * g.c;
+  const std::int64_t step = width.stride * origin.pixel;
   std::int64_t block = 0, next = begin;  // `next`: the position behind the last run
   std::int64_t q = begin % width.out, p = begin / width.out % height.out;
   std::int64_t plane = begin / (width.out * height.out) - origin.plane;

@@ -95,7 +95,7 @@ void forward_lines(const PoolGeometry& g, const S* x, S* y, std::int64_t* index)
   using T = Compute<S>;
   using Lane = typename Bits<T>::Lane;
   constexpr BitsTag<T> d_bits;
-  const auto& [depth, height, width] = g.axis;
+  const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t row_size = width.out * g.c, room = row_size + static_cast<std::int64_t>(Vec<T>::size);
   const Scratch<Lane> shifts(room), firsts(room);  // of q: q * stride, and the column of its first real tap
   for (std::int64_t q = 0; q < width.out; ++q) {
@@ -183,7 +183,7 @@ inline OutputRows rows_over(const PoolGeometry& g, std::int64_t first, std::int6
 template <class S>
 void backward_scattered(const PoolGeometry& g, const S* dy, const std::int64_t* index, S* dx) {
   using T = Compute<S>;
-  const auto& [depth, height, width] = g.axis;
+  const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t planes = g.n * depth.in, row_size = width.in * g.c, c = g.c;
   const std::int64_t span = g.adaptive ? 0 : (height.filter - 1) * height.dilation;
   const std::int64_t rows = std::min(std::max<std::int64_t>(kScattered / row_size, span + 1), height.in);
