@@ -1,10 +1,11 @@
 #include "benchmarks/bandwidth.h"
 
+#include <fmt/format.h>
 #include <hwy/cache_control.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -37,9 +38,13 @@ void stream(int kind, const float* HWY_RESTRICT x, const float* HWY_RESTRICT z, 
       for (std::size_t i = 0; i < count; i += step)
         hn::Store(hn::MulAdd(a, hn::Load(d, z + i), hn::Load(d, x + i)), d, y + i);
       break;
-    default:
+    case 3:
       for (std::size_t i = 0; i < count; i += step)
         hn::Stream(hn::MulAdd(a, hn::Load(d, z + i), hn::Load(d, x + i)), d, y + i);
+      break;
+    default:
+      for (std::size_t i = 0; i < count; i += step)
+        hn::Store(hn::MulAdd(a, hn::Load(d, x + i), hn::Load(d, y + i)), d, y + i);
   }
   hwy::FlushStream();
 }
@@ -69,13 +74,17 @@ Array make_array(std::size_t count) {
 
 std::int64_t largest_cache() {
   std::int64_t largest = 0;
-  for (const int name : {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE, _SC_LEVEL4_CACHE_SIZE})
-    largest = std::max<std::int64_t>(largest, sysconf(name));
+  for (int index = 0; index < 8; ++index) {
+    std::ifstream in(fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/size", index));
+    std::int64_t size = 0;
+    char unit = 0;
+    if (in >> size >> unit) largest = std::max(largest, unit == 'M' ? size << 20 : size << 10);
+  }
   return largest > 0 ? largest : std::int64_t{32} << 20;
 }
 
-double bandwidth_gbs(int threads) {
-  constexpr int kRounds = 4, kKinds = 4;
+Bandwidth measure_bandwidth(int threads, int rounds) {
+  constexpr int kKinds = 5;
   const auto parts = static_cast<std::size_t>(threads);
   // Each array is at least twice the largest cache; each thread's share whole pages.
   const std::size_t least =
@@ -83,8 +92,8 @@ double bandwidth_gbs(int threads) {
                               std::size_t{8} << 20, std::size_t{64} << 20);
   const std::size_t share = (least / parts + 1023) / 1024 * 1024;
   const Array x = make_array(share * parts), y = make_array(share * parts), z = make_array(share * parts);
-  double best = 0;
-  for (int round = 0; round < kRounds; ++round)
+  Bandwidth best;
+  for (int round = 0; round < rounds; ++round)
     for (int kind = 0; kind < kKinds; ++kind) {
       std::vector<std::thread> others;
       const auto clock = threads == 1 ? thread_seconds : wall_seconds;
@@ -98,7 +107,9 @@ double bandwidth_gbs(int threads) {
       for (std::thread& other : others) other.join();
       const double seconds = clock() - start;
       const double arrays = kind < 2 ? 2 : 3;
-      best = std::max(best, arrays * static_cast<double>(share * parts * sizeof(float)) / seconds * 1e-9);
+      double& of_kind = kind < 4 ? best.stream : best.update;
+      of_kind =
+          std::max(of_kind, arrays * static_cast<double>(share * parts * sizeof(float)) / seconds * 1e-9);
     }
   return best;
 }

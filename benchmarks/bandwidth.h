@@ -4,13 +4,17 @@
 
 namespace isobit::bench {
 
-/// GB/s (1e9 bytes) that `threads` threads move at once between memory and registers, measured now: the best
-/// of some rounds of y = x (copy) and y = x + a * z (triad), stored through the caches and past them, on
-/// tensors far larger than the caches. Counted are the bytes read and written, not what a cache fetches
-/// before it stores.
-double bandwidth_gbs(int threads);
+/// GB/s (1e9 bytes): the bytes read and written, not what a cache fetches before it stores.
+struct Bandwidth {
+  double stream =
+      0;  ///< the best of y = x (copy) and y = x + a * z (triad), stored through the caches or past
+  double update = 0;  ///< y = y + a * x in place: nothing is fetched only to be overwritten
+};
+/// What `threads` threads move at once between memory and registers, measured now on tensors larger than the
+/// caches, the best of `rounds` of each kind; one thread by its processor time, more by the wall.
+Bandwidth measure_bandwidth(int threads, int rounds);
 
-/// Bytes of the largest cache, as the system says; 32 MiB where it does not.
+/// Bytes of the largest cache, as the system says (sysfs); 32 MiB where it does not.
 std::int64_t largest_cache();
 
 }  // namespace isobit::bench

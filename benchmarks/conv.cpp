@@ -3,15 +3,13 @@
 #include <isobit/error.h>
 #include <isobit/ops.h>
 
+#include "benchmarks/whole.h"
+
 namespace isobit::bench {
 namespace {
 
 constexpr Direction kDirections[] = {Direction::forward, Direction::backward_data,
                                      Direction::backward_weights};
-
-Tensor numbers(const Shape& shape, DType dtype, Device device, const char* stream) {
-  return random_uniform(shape, random_key(Seed{7}, stream), -1, 1).to(dtype).to(device);
-}
 
 // A transposed convolution is the gradient of one, and the other way round.
 const char* kernel_of(Direction direction, bool transposed) {
@@ -78,9 +76,9 @@ std::vector<Direction> parse_directions(const std::string& list) {
 }
 
 ConvTensors::ConvTensors(const ConvCase& shape, DType dtype, Device device) : shape_(shape) {
-  x_ = std::make_shared<Operand>(numbers(shape.problem.x, dtype, device, "x"));
-  w_ = std::make_shared<Operand>(numbers(shape.problem.w, dtype, device, "w"));
-  dy_ = std::make_shared<Operand>(numbers(shape.y(), dtype, device, "dy"));
+  x_ = std::make_shared<Operand>(numbers(shape.problem.x, dtype, "x").to(device));
+  w_ = std::make_shared<Operand>(numbers(shape.problem.w, dtype, "w").to(device));
+  dy_ = std::make_shared<Operand>(numbers(shape.y(), dtype, "dy").to(device));
 }
 
 Problem conv_problem(const ConvTensors& tensors, Direction direction) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "benchmarks/bandwidth.h"
@@ -33,6 +34,8 @@ struct Turn {
 class Ours {
  public:
   Ours(const Problem& problem, const Settings& settings) : problem_(problem), settings_(settings) {
+    if (!settings.algorithm.empty() && problem.kernel.empty())
+      fail("bench", "{} is served by several kernels: no algorithm can be forced", problem.name);
     if (!settings.algorithm.empty()) forced_.emplace(settings.device, problem.kernel, settings.algorithm);
   }
   /// Seconds of a call.
@@ -168,11 +171,10 @@ void first_call(const Problem& problem, const Settings& settings, Row& row, Tens
   row.first_seconds = wall_seconds() - start;
   const MemoryStats memory = memory_stats(settings.device);
   row.peak_memory = memory.peak - before + memory.working_peak;
-  for (const auto& [key, calls] : served.counts()) {
-    if (key.first != problem.kernel) continue;
-    if (!row.algorithm.empty()) row.algorithm += "+";
-    row.algorithm += key.second;
-  }
+  std::set<std::string> names;
+  for (const auto& [key, calls] : served.counts())
+    if (problem.kernel.empty() || key.first == problem.kernel) names.insert(key.second);
+  row.algorithm = fmt::format("{}", fmt::join(names, "+"));
 }
 
 }  // namespace
@@ -194,10 +196,22 @@ const PeerRow* Row::best_cached() const {
   return best;
 }
 
-Machine measure_machine(const Settings& settings) {
-  if (settings.device == Device::cpu())
-    return {peak_gflops(settings.threads), bandwidth_gbs(settings.threads)};
-  return {};
+double Row::percent_of_peak(const Machine& machine) const {
+  return machine.peak_gflops > 0 ? 100 * gflops() / machine.peak_gflops : 0;
+}
+
+double Row::percent_of_bandwidth(const Machine& machine) const {
+  const double most = in_place ? machine.update_gbs : machine.bandwidth_gbs;
+  return most > 0 ? 100 * gbs() / most : 0;
+}
+
+void Machine::measure(const Settings& settings, int peak_rounds, int bandwidth_rounds) {
+  if (!(settings.device == Device::cpu())) return;
+  if (peak_rounds > 0) peak_gflops = std::max(peak_gflops, bench::peak_gflops(settings.threads, peak_rounds));
+  if (bandwidth_rounds <= 0) return;
+  const Bandwidth bandwidth = measure_bandwidth(settings.threads, bandwidth_rounds);
+  bandwidth_gbs = std::max(bandwidth_gbs, bandwidth.stream);
+  update_gbs = std::max(update_gbs, bandwidth.update);
 }
 
 Row measure(const Problem& problem, const Settings& settings,
@@ -210,6 +224,7 @@ Row measure(const Problem& problem, const Settings& settings,
   row.dtype = problem.dtype;
   row.flops = problem.flops;
   row.bytes = problem.bytes;
+  row.in_place = problem.in_place;
   std::vector<Theirs> theirs;
   std::vector<double> ours, cached;
   {
@@ -219,13 +234,14 @@ Row measure(const Problem& problem, const Settings& settings,
       first_call(problem, settings, row, result);
     }
     row.verdict = problem.verify(result);
+    if (!peers.empty() && problem.expected) result = problem.expected();
     for (const auto& peer : peers) {
       theirs.emplace_back(*peer, problem, settings);
       theirs.back().open(result);
     }
   }
   const Ours us(problem, settings);
-  const Turn turn = Turn::of(us.seconds({1, 1}, false), settings.turn_seconds);
+  const Turn turn = Turn::of(us.seconds({1, 0}, false), settings.turn_seconds);
   const bool with_cached = settings.cached && problem.touch;
   const double start = wall_seconds();
   for (int round = 0; round < settings.rounds; ++round) {

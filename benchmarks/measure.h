@@ -30,9 +30,12 @@ struct Settings {
 /// What the machine can do at most, measured in this process with the same number of threads.
 struct Machine {
   double peak_gflops = 0;    ///< f32 multiply-adds from registers; 0 where it is not known (GPUs)
-  double bandwidth_gbs = 0;  ///< streams from and to memory
+  double bandwidth_gbs = 0;  ///< streams from memory to other memory
+  double update_gbs = 0;     ///< streams that overwrite what they read
+  /// Measures on the CPU, and keeps the best that was seen: a busy machine is slower now than it was, or will
+  /// be.
+  void measure(const Settings& settings, int peak_rounds, int bandwidth_rounds);
 };
-Machine measure_machine(const Settings& settings);
 
 /// What the definition says of a result.
 struct Verdict {
@@ -45,12 +48,16 @@ struct Problem {
   std::string name, direction;
   std::int64_t batch = 0;
   DType dtype = DType::f32;
-  double flops = 0;                  ///< of a call; 0: only memory counts
-  double bytes = 0;                  ///< that a call reads and writes at least
-  std::string kernel;                ///< of the seam: the one that the time is of
+  double flops = 0;       ///< of a call; 0: only memory counts
+  double bytes = 0;       ///< that a call reads and writes at least
+  bool in_place = false;  ///< what it writes it has read
+  /// Of the seam: the one that the time is of, and that a forced algorithm is for; empty: several alike.
+  std::string kernel;
   std::function<Tensor()> call;      ///< ours
   std::function<void()> touch = {};  ///< marks the weights as changed; empty: no weights take part
   std::function<Verdict(const Tensor&)> verify;
+  /// What a peer's result is held against, if not the result of a call.
+  std::function<Tensor()> expected = {};
   std::vector<std::shared_ptr<Operand>> inputs;
   nlohmann::json question;  ///< to peers: the op and its parameters
 };
@@ -72,6 +79,7 @@ struct Row {
   std::int64_t batch = 0;
   DType dtype = DType::f32;
   double flops = 0, bytes = 0;
+  bool in_place = false;
   Spread seconds;
   int rounds = 0;
   double first_seconds = 0;      ///< wall time of the first call
@@ -82,6 +90,9 @@ struct Row {
 
   double gflops() const { return seconds.median > 0 ? flops / seconds.median * 1e-9 : 0; }
   double gbs() const { return seconds.median > 0 ? bytes / seconds.median * 1e-9 : 0; }
+  /// Shares of what the machine can do; 0 where that is not known or nothing is computed.
+  double percent_of_peak(const Machine& machine) const;
+  double percent_of_bandwidth(const Machine& machine) const;
   /// The peer with the least time; null when none has one.
   const PeerRow* best() const;
   const PeerRow* best_cached() const;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "benchmarks/sweep.h"
+
 namespace isobit::bench {
 namespace {
 
@@ -12,10 +14,6 @@ std::string short_time(double seconds) {
   if (seconds < 1e-3) return fmt::format("{:.2f} us", seconds * 1e6);
   if (seconds < 1) return fmt::format("{:.3f} ms", seconds * 1e3);
   return fmt::format("{:.3f} s", seconds);
-}
-
-double percent(double part, double whole) {
-  return whole > 0 ? 100 * part / whole : 0;
 }
 
 nlohmann::ordered_json or_null(double value) {
@@ -54,9 +52,9 @@ nlohmann::ordered_json to_json(const Row& row, const Machine& machine) {
                            {"rounds", row.rounds},
                            {"first_milliseconds", row.first_seconds * 1e3},
                            {"gflops", row.gflops()},
-                           {"percent_of_peak", or_null(percent(row.gflops(), machine.peak_gflops))},
+                           {"percent_of_peak", or_null(row.percent_of_peak(machine))},
                            {"gbs", row.gbs()},
-                           {"percent_of_bandwidth", or_null(percent(row.gbs(), machine.bandwidth_gbs))},
+                           {"percent_of_bandwidth", or_null(row.percent_of_bandwidth(machine))},
                            {"peak_memory", row.peak_memory},
                            {"algorithm", row.algorithm},
                            {"verified", row.verdict.equal},
@@ -89,8 +87,8 @@ Table::Table(std::FILE* to, const Settings& settings, const Machine& machine, bo
              : settings.by_processor_time() ? "processor time"
                                             : "wall time");
   if (machine.peak_gflops > 0)
-    fmt::print(to_, "; measured here: peak {:.1f} GFLOP/s f32, memory {:.1f} GB/s", machine.peak_gflops,
-               machine.bandwidth_gbs);
+    fmt::print(to_, "; measured here: peak {:.1f} GFLOP/s f32, memory {:.1f} GB/s ({:.1f} in place)",
+               machine.peak_gflops, machine.bandwidth_gbs, machine.update_gbs);
   fmt::print(to_, "\n");
 }
 
@@ -100,8 +98,8 @@ void Table::add(const Row& row, const Machine& machine) {
                "name", "batch", "dir", "median", "spread", "GFLOP/s", "peak", "GB/s", "memory", "best peer",
                "ratio", "verified", "algorithm");
   begun_ = true;
-  const auto share = [](double part, double whole) {
-    return whole > 0 && part > 0 ? fmt::format("{:.0f} %", percent(part, whole)) : std::string("-");
+  const auto share = [](double percent) {
+    return percent > 0 ? fmt::format("{:.0f} %", percent) : std::string("-");
   };
   const PeerRow* best = row.best();
   std::string peer = "-", ratio = "-";
@@ -112,9 +110,9 @@ void Table::add(const Row& row, const Machine& machine) {
   }
   fmt::print(to_, "{:<24} {:>5} {:<6} {:>11} {:>4.0f} % {:>7} {:>6} {:>7.1f} {:>6}  {:<26} {:>5}  {:<8} {}",
              row.name, row.batch, row.direction, short_time(row.seconds.median), row.seconds.percent(),
-             row.flops > 0 ? fmt::format("{:.1f}", row.gflops()) : "-",
-             share(row.gflops(), machine.peak_gflops), row.gbs(), share(row.gbs(), machine.bandwidth_gbs),
-             peer, ratio, row.verdict.equal ? "yes" : "NO", row.algorithm);
+             row.flops > 0 ? fmt::format("{:.1f}", row.gflops()) : "-", share(row.percent_of_peak(machine)),
+             row.gbs(), share(row.percent_of_bandwidth(machine)), peer, ratio,
+             row.verdict.equal ? "yes" : "NO", row.algorithm);
   if (row.cached_seconds.median > 0) {
     const PeerRow* cached = row.best_cached();
     fmt::print(to_, "  cached {}", short_time(row.cached_seconds.median));
@@ -147,8 +145,7 @@ void print_summary(std::FILE* to, const std::vector<Row>& rows, const Machine& m
   std::map<std::string, std::vector<double>> peak, ratio;
   for (const Row& row : rows) {
     if (std::find(order.begin(), order.end(), row.direction) == order.end()) order.push_back(row.direction);
-    if (row.flops > 0 && machine.peak_gflops > 0)
-      peak[row.direction].push_back(percent(row.gflops(), machine.peak_gflops));
+    if (row.flops > 0 && machine.peak_gflops > 0) peak[row.direction].push_back(row.percent_of_peak(machine));
     if (const PeerRow* best = row.best()) ratio[row.direction].push_back(best->ratio);
   }
   fmt::print(to, "\n{} row{}", rows.size(), rows.size() == 1 ? "" : "s");
@@ -166,6 +163,9 @@ void print_summary(std::FILE* to, const std::vector<Row>& rows, const Machine& m
   if (cached.geomean > 0)
     fmt::print(to, "weights unchanged: geometric mean {:.3f}, worst {:.3f} ({})\n", cached.geomean,
                cached.worst, cached.worst_row);
+  for (const Cliff& cliff : cliffs(rows))
+    fmt::print(to, "{:<16} {:<6} worst step {:.2f}: {} beside {}{}\n", cliff.series, cliff.direction,
+               cliff.factor, cliff.at, cliff.beside, cliff.factor > kCliff ? ": a cliff" : "");
   if (!all_verified(rows)) fmt::print(to, "A result is not the definition's: its time means nothing.\n");
 }
 
@@ -180,8 +180,15 @@ nlohmann::ordered_json to_json(const std::string& bench, const std::vector<Row>&
                                                                     : "wall"},
                            {"peak_gflops", or_null(machine.peak_gflops)},
                            {"bandwidth_gbs", or_null(machine.bandwidth_gbs)},
+                           {"update_gbs", or_null(machine.update_gbs)},
                            {"rows", nlohmann::ordered_json::array()}};
   for (const Row& row : rows) j["rows"].push_back(to_json(row, machine));
+  for (const Cliff& cliff : cliffs(rows))
+    j["cliffs"].push_back({{"series", cliff.series},
+                           {"dir", cliff.direction},
+                           {"factor", cliff.factor},
+                           {"at", cliff.at},
+                           {"beside", cliff.beside}});
   const Ratios all = ratios(rows, false), cached = ratios(rows, true);
   j["geomean_ratio"] = or_null(all.geomean);
   j["worst_ratio"] = or_null(all.worst);

@@ -4,10 +4,9 @@
 #include <isobit/device.h>
 #include <isobit/error.h>
 
-#include <algorithm>
 #include <exception>
 
-#include "benchmarks/peak.h"
+#include "benchmarks/plot.h"
 #include "benchmarks/report.h"
 
 namespace isobit::bench {
@@ -17,16 +16,15 @@ int run(const std::string& bench, const RunOptions& options, bool memory, const 
   set_threads(settings.threads);
   std::FILE* const to = options.json ? stderr : stdout;
   const auto peers = start_peers(options.peers, settings);
-  Machine machine = measure_machine(settings);
+  Machine machine;
+  machine.measure(settings, 12, 3);
   Table table(to, settings, machine, memory);
   std::vector<Row> rows;
   std::exception_ptr refused;
   bool stopped = false;
   for (const Group& group : groups) {
     if (stopped) break;
-    // A busy machine is slower now than it was, or will be: the fastest that was seen is the peak.
-    if (machine.peak_gflops > 0)
-      machine.peak_gflops = std::max(machine.peak_gflops, peak_gflops(settings.threads, 2));
+    machine.measure(settings, memory ? 0 : 2, memory ? 1 : 0);
     for (const Problem& problem : group()) {
       stopped = options.stop && options.stop();
       if (stopped) break;
@@ -43,6 +41,7 @@ int run(const std::string& bench, const RunOptions& options, bool memory, const 
   if (rows.empty() && refused) std::rethrow_exception(refused);
   if (rows.empty() && !stopped) fail("bench", "no row has \"{}\" in its name", options.only);
   print_summary(to, rows, machine);
+  if (!options.plot.empty()) plot(options.plot, rows, machine);
   if (options.json) {
     nlohmann::ordered_json j = to_json(bench, rows, settings, machine);
     j["interrupted"] = stopped;

@@ -52,6 +52,8 @@ packages_lint=(clang-format clang-tidy shellcheck)
 packages_fresh=(debootstrap)
 # shellcheck disable=SC2034
 packages_python=(python3 python3-venv)
+# shellcheck disable=SC2034
+packages_peers=(libdnnl-dev libopenblas-dev)
 
 # Those of the named packages that are not installed, a line each.
 missing_packages() {

@@ -105,7 +105,7 @@ std::unique_ptr<Variant> make_variant(const nlohmann::json& q, const Problem& p,
       steps->compute(dnnl::convolution_backward_data(pd),
                      {{DNNL_ARG_DIFF_DST, gradient}, {DNNL_ARG_WEIGHTS, filter}}, DNNL_ARG_DIFF_SRC,
                      pd.diff_src_desc(), make(user_x), file_x);
-    } else if (op == "conv_backward_filter") {
+    } else {
       const auto pd = backward_weights(p, x, w, y);
       if (any && pd.src_desc() == user_x && pd.diff_dst_desc() == user_y) return nullptr;
       steps->set_implementation(pd.impl_info_str());
@@ -114,8 +114,6 @@ std::unique_ptr<Variant> make_variant(const nlohmann::json& q, const Problem& p,
       steps->compute(dnnl::convolution_backward_weights(pd),
                      {{DNNL_ARG_SRC, source}, {DNNL_ARG_DIFF_DST, gradient}}, DNNL_ARG_DIFF_WEIGHTS,
                      pd.diff_weights_desc(), make(user_w), file_w);
-    } else {
-      throw Refused{"this peer knows no " + op};
     }
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_unimplemented) return nullptr;
@@ -127,6 +125,8 @@ std::unique_ptr<Variant> make_variant(const nlohmann::json& q, const Problem& p,
 }  // namespace
 
 std::vector<std::unique_ptr<Variant>> open_convolution(const nlohmann::json& question) {
+  const std::string op = question.at("op");
+  if (!op.starts_with("conv_")) throw Refused{"this peer knows no " + op};
   const Problem problem = read_problem(question);
   std::vector<std::unique_ptr<Variant>> variants;
   for (const Layout layout : {Layout::last, Layout::first})

@@ -11,25 +11,28 @@ except ImportError:
     sys.exit(0)
 
 import torch_conv
+import torch_memory
+import torch_train
 from torch_tensors import Refused
 
-OPS = {"conv_forward": torch_conv, "conv_backward_input": torch_conv, "conv_backward_filter": torch_conv}
+OPS = {"conv_forward": torch_conv, "conv_backward_input": torch_conv, "conv_backward_filter": torch_conv,
+       "train": torch_train}
 
 
 class Peer:
+    grad = False  # whether the open case is about gradients: else PyTorch does without its book-keeping
+
     def open(self, question):
         self.variants = []
         torch.set_num_threads(question["threads"])
         self.output = question["output"]["path"]
-        family = OPS.get(question["op"])
-        if family is None:
-            raise Refused(f"this peer knows no {question['op']}")
+        family = OPS.get(question["op"], torch_memory)
         self.variants = family.variants(question)
         return {"variants": [variant.name for variant in self.variants]}
 
     def check(self, question):
         variant = self.variants[question["variant"]]
-        variant.write(variant.run(), self.output)
+        variant.write(variant.check(), self.output)
         return {"implementation": variant.implementation}
 
     def time(self, question):
@@ -44,7 +47,10 @@ class Peer:
         return {"wall": wall_end - wall, "cpu": cpu_end - cpu}
 
     def answer(self, question):
-        return {"case": self.open, "check": self.check, "time": self.time}[question["do"]](question)
+        if question["do"] == "case":
+            self.grad = question.get("grad", False)
+        with torch.inference_mode(not self.grad):
+            return {"case": self.open, "check": self.check, "time": self.time}[question["do"]](question)
 
 
 def main():
@@ -52,8 +58,7 @@ def main():
     peer = Peer()
     for line in sys.stdin:
         try:
-            with torch.inference_mode():
-                answer = peer.answer(json.loads(line))
+            answer = peer.answer(json.loads(line))
         except Refused as refused:
             answer = {"refused": str(refused)}
         except Exception as error:  # whatever it is, the run goes on without this case

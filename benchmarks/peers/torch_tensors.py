@@ -17,7 +17,7 @@ def read(operand):
 
 
 def write(tensor, path):
-    tensor.contiguous().view(torch.uint8).numpy().tofile(path)
+    tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tofile(path)
 
 
 def channels_first(tensor):
@@ -37,6 +37,10 @@ class Variant:
 
     def __init__(self, name, run, back, implementation="eager"):
         self.name, self.run, self.back, self.implementation = name, run, back, implementation
+
+    def check(self):
+        """What is written to be held against isobit's result."""
+        return self.run()
 
     def write(self, result, path):
         write(self.back(result), path)

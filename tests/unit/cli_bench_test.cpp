@@ -2,9 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <isobit/device.h>
+#include <isobit/io.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/files.h"
 #include "tests/support/paths.h"
 #include "tests/support/program.h"
 
@@ -50,7 +53,65 @@ TEST(CliBench, TimesTrainingBesideItsDigest) {
   }
 }
 
+// Every row has what docs/benchmarks.md promises.
+void expect_rows(const json& j, std::size_t count) {
+  ASSERT_EQ(j["rows"].size(), count);
+  for (const char* key : {"peak_gflops", "bandwidth_gbs", "threads", "clock", "geomean_ratio", "worst_ratio"})
+    EXPECT_TRUE(j.contains(key)) << key;
+  for (const json& row : j["rows"]) {
+    for (const char* key :
+         {"name", "batch", "dir", "milliseconds", "best", "worst", "rounds", "first_milliseconds", "gflops",
+          "percent_of_peak", "gbs", "percent_of_bandwidth", "peak_memory", "peers", "ratio", "algorithm"})
+      EXPECT_TRUE(row.contains(key)) << key;
+    EXPECT_TRUE(row["verified"].get<bool>()) << row;
+    EXPECT_GT(row["verified_elements"].get<int>(), 0) << row;
+    EXPECT_FALSE(row["algorithm"].get<std::string>().empty()) << row;
+  }
+}
+
+json last_object(std::vector<std::string> arguments) {
+  for (const char* more : {"--threads", "1", "--repeat", "1", "--json"}) arguments.emplace_back(more);
+  const test::ProgramResult result = run(arguments);
+  EXPECT_EQ(result.code, 0) << result.err;
+  return json::parse(result.last_line());
+}
+
+TEST(CliBench, TimesTheConvolutionsOfAFile) {
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "mine.txt") << "mb2ic3ih6oc4kh3ph1n\"a:1\"\nmb2ic3ih6oc5kh3ph1n\"a:2\"\n"
+                                        "transposed mb1ic2ih6oc3kh2sh2n\"up\"\n";
+  const std::string file = folder / "mine.txt";
+  json j = last_object({"bench", "conv", "--shapes", file, "--cached", "--plot", folder / "rows.png"});
+  expect_rows(j, 9);
+  EXPECT_EQ(j["cliffs"].size(), 3u) << "one for each direction";
+  EXPECT_TRUE(j["rows"][0].contains("cached"));
+  EXPECT_EQ(io::read_png(folder / "rows.png").rank(), 3);
+  j = last_object(
+      {"bench", "conv", "--shapes", file, "--only", "up", "--dir", "bwd_w,fwd", "--algorithm", "reference"});
+  expect_rows(j, 2);
+  EXPECT_EQ(j["rows"][0]["dir"], "bwd_w");
+  EXPECT_EQ(j["rows"][0]["algorithm"], "reference");
+  EXPECT_THAT(run({"bench", "conv", "--shapes", file, "--only", "nothing"}).err, HasSubstr("no row has"));
+  EXPECT_THAT(run({"bench", "conv", "--shapes", file, "--algorithm", "magic"}).err,
+              HasSubstr("has no algorithm 'magic'"));
+}
+
+TEST(CliBench, TimesEverythingElse) {
+  expect_rows(last_object({"bench", "pool", "--elements", "4000", "--dtype", "f64"}), 10);
+  expect_rows(last_object({"bench", "memory", "--elements", "4000", "--dir", "fwd"}), 20);
+  expect_rows(last_object({"bench", "memory", "--elements", "4000", "--only", "norm", "--dtype", "bf16"}), 7);
+  expect_rows(last_object({"bench", "matmul", "--sizes", "17,5x6x7:tn,33:nt"}), 3);
+  expect_rows(last_object({"bench", "overhead"}), 7);
+}
+
 TEST(CliBench, RefusesWhatItCannotTime) {
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "bad.txt") << "mb1ic1ih4oc1kh3\nmb1ic1ih4oc1kh9\n";
+  EXPECT_THAT(run({"bench", "conv", "--shapes", folder / "bad.txt"}).err, HasSubstr("bad.txt:2: "));
+  EXPECT_THAT(run({"bench", "conv", "--dir", "up"}).err, HasSubstr("there is no direction \"up\""));
+  EXPECT_THAT(run({"bench", "conv", "--peers", "cudnn"}).err, HasSubstr("there is no peer \"cudnn\""));
+  EXPECT_THAT(run({"bench", "matmul", "--sizes", "5x5"}).err, HasSubstr("'5x5' is no matrix product"));
+  EXPECT_THAT(run({"bench", "train", "--model", "alexnet"}).err, HasSubstr("there is no model \"alexnet\""));
   EXPECT_EQ(run({"bench"}).code, 1);
   EXPECT_THAT(run({"bench", "conv", "--dtype", "i32"}).err, HasSubstr("f32, f64, f16 or bf16"));
   EXPECT_THAT(run({"bench", "conv", "--groups", "3"}).err,
