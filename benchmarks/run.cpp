@@ -18,13 +18,17 @@ int run(const std::string& bench, const RunOptions& options, bool memory, const 
   const auto peers = start_peers(options.peers, settings);
   Machine machine;
   machine.measure(settings, 12, 3);
+  double measured = wall_seconds();
   Table table(to, settings, machine, memory);
   std::vector<Row> rows;
   std::exception_ptr refused;
   bool stopped = false;
   for (const Group& group : groups) {
     if (stopped) break;
-    machine.measure(settings, memory ? 0 : 2, memory ? 1 : 0);
+    if (wall_seconds() - measured > 3) {
+      machine.measure(settings, memory ? 0 : 2, memory ? 1 : 0);
+      measured = wall_seconds();
+    }
     for (const Problem& problem : group()) {
       stopped = options.stop && options.stop();
       if (stopped) break;

@@ -50,7 +50,7 @@ ConvCase parse_case(const std::string& line, const std::string& place) {
   std::string rest = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
   if (rest.starts_with(kTransposed)) {
     result.transposed = true;
-    rest.erase(0, kTransposed.size());
+    rest.erase(0, rest.find_first_not_of(" \t", kTransposed.size()));
   }
   try {
     result.problem = parse_conv_problem(rest);
