@@ -19,6 +19,7 @@ void set_conv_algorithms(AlgorithmLists& lists) {
   lists.conv_forward.set({
       {"small", kernels::refuse_conv_forward_small, kernels::conv_forward_small},
       {"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},
+      {"over_space", kernels::refuse_conv_forward_over_space, kernels::conv_forward_over_space},
       {"implicit_gemm", nullptr, kernels::conv_forward_implicit_gemm},
       {"reference", nullptr, reference::conv_forward},
   });
@@ -27,6 +28,7 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"linear", kernels::refuse_conv_backward_input_linear, kernels::conv_backward_input_linear},
       {"small", kernels::refuse_conv_backward_input_small, kernels::conv_backward_input_small},
       {"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
+      {"over_space", kernels::refuse_conv_backward_input_over_space, kernels::conv_backward_input_over_space},
       {"implicit_gemm", kernels::refuse_conv_backward_input_implicit_gemm,
        kernels::conv_backward_input_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_input},

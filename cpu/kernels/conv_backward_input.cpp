@@ -5,7 +5,7 @@
 // positions of dy, so a phase is the forward kernel with step 1 over dy: rows are the phase's positions (n,
 // d, h, w), terms are (t, r, s, k) over the phase's taps, columns the input channels. A tap that falls
 // outside dy meets the slab's zeros and takes part. The filter is transposed to [taps, k, c] panels once per
-// phase.
+// phase. With one to four channels all phases run together (conv_over_space.h).
 //
 // Where an axis folds (PadMode), boxes of the gradient of the padded x are computed like this into a
 // workspace and added up by pad_backward (core/folded_gradient.h).
@@ -19,6 +19,7 @@
 
 #include "core/folded_gradient.h"
 #include "cpu/kernels/conv_forward.h"
+#include "cpu/kernels/conv_over_space.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/runtime/scratch.h"
@@ -75,7 +76,7 @@ void clear(View dx) {
   });
 }
 
-void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
+gemm::Pass pass_of(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   gemm::Pass pass;
   pass.n = g.n;
   pass.groups = g.groups;
@@ -89,7 +90,39 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
   pass.column_stride = g.k;
   pass.out = dx.data;
   pass.dtype = dx.dtype;
+  return pass;
+}
 
+// +0 for the elements that belong to no pass, if there are any.
+void clear_the_rest(const ConvGeometry& g, View dx) {
+  bool whole = dx.numel != 0 && g.k != 0 && g.positions() != 0;
+  for (const AxisGeometry& axis : g.axis) {
+    whole = whole && axis.pad_before >= 0 && axis.pad_after >= 0;
+    for (std::int64_t i = 0; whole && i < phases(axis); ++i) whole = phase_axis(axis, i).taps > 0;
+  }
+  if (!whole) clear(dx);
+}
+
+// fn(axes) for every phase that has taps.
+template <class Fn>
+void for_each_phase(const ConvGeometry& g, const Fn& fn) {
+  gemm::PassAxes axes;
+  for (std::int64_t d = 0; d < phases(g.axis[0]); ++d) {
+    axes[0] = phase_axis(g.axis[0], d);
+    for (std::int64_t h = 0; h < phases(g.axis[1]); ++h) {
+      axes[1] = phase_axis(g.axis[1], h);
+      for (std::int64_t v = 0; v < phases(g.axis[2]); ++v) {
+        axes[2] = phase_axis(g.axis[2], v);
+        bool empty = false;
+        for (const gemm::PassAxis& axis : axes) empty = empty || axis.taps == 0;
+        if (!empty) fn(axes);
+      }
+    }
+  }
+}
+
+void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
+  gemm::Pass pass = pass_of(g, dy, w, dx);
   if (depthwise) {
     pass.depthwise = true;
     pass.groups = 1;
@@ -97,35 +130,39 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
     pass.column_stride = 1;
   }
 
-  bool whole = dx.numel != 0 && g.k != 0 && g.positions() != 0;  // every element belongs to a pass
-  for (const AxisGeometry& axis : g.axis) {
-    whole = whole && axis.pad_before >= 0 && axis.pad_after >= 0;
-    for (std::int64_t i = 0; whole && i < phases(axis); ++i) whole = phase_axis(axis, i).taps > 0;
-  }
-  if (!whole) clear(dx);
-
-  for (std::int64_t d = 0; d < phases(g.axis[0]); ++d) {
-    pass.axis[0] = phase_axis(g.axis[0], d);
-    for (std::int64_t h = 0; h < phases(g.axis[1]); ++h) {
-      pass.axis[1] = phase_axis(g.axis[1], h);
-      for (std::int64_t v = 0; v < phases(g.axis[2]); ++v) {
-        pass.axis[2] = phase_axis(g.axis[2], v);
-        bool empty = false;
-        for (const gemm::PassAxis& axis : pass.axis) empty = empty || axis.taps == 0;
-        if (empty) continue;
-        if (small) {
-          dx.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
-        } else {
-          dx.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
-        }
-      }
+  clear_the_rest(g, dx);
+  for_each_phase(g, [&](const gemm::PassAxes& axes) {
+    pass.axis = axes;
+    if (small) {
+      dx.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
+    } else {
+      dx.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
     }
-  }
+  });
 }
 
-}  // namespace
+// The phases that run together, if they are few.
+struct Phases {
+  gemm::PassAxes axes[gemm::kMostSpacePhases];
+  std::size_t count = 0;
+  std::span<const gemm::PassAxes> span() const { return {axes, count}; }
+};
 
-namespace {
+const char* collect_phases(const ConvGeometry& g, Phases* all) {
+  double count = 1;
+  for (const AxisGeometry& axis : g.axis) count *= static_cast<double>(phases(axis));
+  if (count > static_cast<double>(gemm::kMostSpacePhases)) return "so many phases have little in common";
+  for_each_phase(g, [&](const gemm::PassAxes& axes) { all->axes[all->count++] = axes; });
+  return nullptr;
+}
+
+const char* refuse_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  if (g.groups != 1) return "groups";
+  if (g.c > 4) return "more input channels than four fill vectors";
+  Phases all;
+  if (const char* reason = collect_phases(g, &all)) return reason;
+  return gemm::refuse_over_space(pass_of(g, dy, w, dx), all.span());
+}
 
 constexpr const char* kFolds = "an axis folds";
 
@@ -133,6 +170,20 @@ constexpr const char* kFolds = "an axis folds";
 
 void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(g, dy, w, dx, false);
+}
+
+void conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  Phases all;
+  collect_phases(g, &all);
+  clear_the_rest(g, dx);
+  const gemm::Pass pass = pass_of(g, dy, w, dx);
+  dx.dtype == DType::f64 ? gemm::run_over_space<double>(pass, all.span())
+                         : gemm::run_over_space<float>(pass, all.span());
+}
+
+const char* refuse_conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  if (g.folds()) return kFolds;
+  return refuse_over_space(g, dy, w, dx);
 }
 
 void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
@@ -147,6 +198,8 @@ void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w
   static const FoldedGradientKernels kernels{
       [](const ConvGeometry& part, ConstView dy_part, ConstView filter, View to) {
         if (refuse_small(part) == nullptr) return conv_backward_input_small(part, dy_part, filter, to);
+        if (refuse_over_space(part, dy_part, filter, to) == nullptr)
+          return conv_backward_input_over_space(part, dy_part, filter, to);
         run(part, dy_part, filter, to, refuse_depthwise(part) == nullptr);
       },
       pad_backward};

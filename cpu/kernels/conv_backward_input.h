@@ -20,4 +20,8 @@ void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w,
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 
+/// Serves one to four input channels, in vectors of positions.
+const char* refuse_conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+
 }  // namespace isobit::cpu::kernels

@@ -7,6 +7,7 @@
 
 #include "core/activation.h"
 #include "cpu/kernels/conv_border.h"
+#include "cpu/kernels/conv_over_space.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/kernels.h"
 
@@ -68,6 +69,13 @@ void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, con
   run(pass_of(g, x, w, epilogue, y, true));
 }
 
+void conv_forward_over_space(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
+                             View y) {
+  const gemm::Pass pass = pass_of(g, x, w, epilogue, y, false);
+  pass.dtype == DType::f64 ? gemm::run_over_space<double>(pass, {&pass.axis, 1})
+                           : gemm::run_over_space<float>(pass, {&pass.axis, 1});
+}
+
 void conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
   const gemm::Pass pass = pass_of(g, x, w, epilogue, y, refuse_depthwise(g) == nullptr);
   pass.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
@@ -95,6 +103,13 @@ const char* refuse_small(const ConvGeometry& g) {
 
 const char* refuse_conv_forward_small(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {
   return refuse_small(g);
+}
+
+const char* refuse_conv_forward_over_space(const ConvGeometry& g, ConstView x, ConstView w,
+                                           const Epilogue& epilogue, View y) {
+  if (g.k > 4) return "more filters than four fill vectors";
+  const gemm::Pass pass = pass_of(g, x, w, epilogue, y, false);
+  return gemm::refuse_over_space(pass, {&pass.axis, 1});
 }
 
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView, ConstView, const Epilogue&,

@@ -24,4 +24,10 @@ void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, con
 /// Why a problem is not depthwise in that sense, null when it is.
 const char* refuse_depthwise(const ConvGeometry& g);
 
+/// Serves one to four filters, in vectors of positions.
+const char* refuse_conv_forward_over_space(const ConvGeometry& g, ConstView x, ConstView w,
+                                           const Epilogue& epilogue, View y);
+void conv_forward_over_space(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
+                             View y);
+
 }  // namespace isobit::cpu::kernels

@@ -105,6 +105,12 @@ TEST(ConvParity, SpecialisedAlgorithmsServe) {
   served("mb8ic8ih10oc16kh3ph1n\"served\"", "small", 0);
   served("mb64g24ic24ih9oc24kh3ph1n\"served\"", "depthwise", 3);
   served("mb2ic24ih9oc24kh3ph1n\"served\"", "implicit_gemm", 3);
+  served("mb1ic3ih64oc32kh7sh2ph3n\"served\"", "over_space", 1);
+  served("mb2ic1ih28oc32kh5ph2n\"served\"", "over_space", 1);
+  served("mb1ic64ih32oc3kh3ph1n\"served\"", "over_space", 1);
+  served("mb1ic4ih64oc4kh5ph2n\"served\"", "over_space", 2);
+  served("mb1ic5ih40oc16kh5ph2n\"served\"", "over_space", 0);
+  served("mb4ic64ih40oc3kh1n\"served\"", "over_space", 0);
 }
 
 }  // namespace

@@ -1,0 +1,110 @@
+// The terms of a phase of conv_over_space in their order: runs of source elements, and the filter packed
+// beside them.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "core/numerics/order.h"
+#include "cpu/kernels/conv_over_space_plan.h"
+#include "cpu/kernels/conv_over_space_tile.h"
+#include "cpu/runtime/scratch.h"
+
+namespace isobit::cpu::gemm {
+
+/// Of an element.
+inline std::int64_t terms_of(const Pass& pass, const PassAxes& phase) {
+  return phase[0].taps * phase[1].taps * phase[2].taps * pass.channels;
+}
+
+/// The rows of a lane row that read one row of the source: row j at its tap tap[j], -1 if it does not.
+struct RowTaps {
+  std::int64_t distance, tap[2];
+};
+
+/// The next row of the source, in the order of the taps; tap[j] is the next tap of row j.
+inline RowTaps next_row(const SpacePlan& plan, const PassAxis& axis, const std::int64_t (&tap)[2]) {
+  RowTaps next{0, {-1, -1}};
+  bool found = false;
+  for (std::int64_t j = 0; j < plan.shared; ++j) {
+    if (tap[j] == axis.taps) continue;
+    const std::int64_t at = axis.tap_first - plan.height.low + tap[j] * axis.tap_step + j * axis.step;
+    const bool earlier = !found || (axis.tap_step < 0 ? at > next.distance : at < next.distance);
+    if (earlier) next = {at, {-1, -1}};
+    if (earlier || at == next.distance) next.tap[j] = tap[j];
+    found = true;
+  }
+  return next;
+}
+
+/// The runs of one tap: its channels, cut where a block ends. `first_term`: of row j. Returns their end.
+inline SpaceRun* add_space_runs(const RowTaps& row, const std::int64_t (&first_term)[2], std::int64_t terms,
+                                std::int64_t channels, std::int64_t pitch, std::int64_t offset,
+                                SpaceRun* run) {
+  for (std::int64_t channel = 0; channel < channels;) {
+    SpaceRun next{offset + channel * pitch, channels - channel, 0, 0, 0};
+    for (int j = 0; j < 2; ++j) {
+      if (row.tap[j] < 0) continue;
+      const std::int64_t term = first_term[j] + channel;
+      next.length = std::min(next.length, numerics::kBlock - term % numerics::kBlock);
+      next.rows |= 1 << j;
+      if (term < numerics::kBlock) next.first |= 1 << j;
+    }
+    channel += next.length;
+    for (int j = 0; j < 2; ++j) {
+      const std::int64_t end = first_term[j] + channel;
+      if (row.tap[j] >= 0 && (end % numerics::kBlock == 0 || end == terms)) next.ends |= 1 << j;
+    }
+    *run++ = next;
+  }
+  return run;
+}
+
+/// to[channel][column] of one tap
+template <class T>
+void pack_tap(const Pass& pass, const PassAxes& phase, std::int64_t t, std::int64_t r, std::int64_t s,
+              T* to) {
+  const std::int64_t tap = ((phase[0].filter_first + t * phase[0].filter_step) * phase[1].filter +
+                            phase[1].filter_first + r * phase[1].filter_step) *
+                               phase[2].filter +
+                           phase[2].filter_first + s * phase[2].filter_step;
+  pack_panel(pass.filter.at(tap * pass.tap_stride), pass.channel_stride, pass.column_stride, pass.channels,
+             pass.columns, pass.columns, to);
+}
+
+/// Returns the end of the runs, of which there are at most plan.shared for every tap and every block.
+template <class T>
+SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxes& phase, SpaceRun* run,
+                          T* filter) {
+  const PassAxis &depth = phase[0], &height = phase[1], &width = phase[2];
+  const std::int64_t channels = pass.channels, columns = pass.columns;
+  const Scratch<T> packed(channels * columns);  // of a tap
+  for (std::int64_t t = 0; t < depth.taps; ++t) {
+    std::int64_t tap[2] = {0, plan.shared > 1 ? 0 : height.taps};
+    while (tap[0] < height.taps || tap[1] < height.taps) {
+      const RowTaps row = next_row(plan, height, tap);
+      for (std::int64_t s = 0; s < width.taps; ++s) {
+        const std::int64_t offset =
+            plan.offset(depth.tap_first - plan.depth.low + t * depth.tap_step, row.distance,
+                        width.tap_first - plan.width.low + s * width.tap_step);
+        std::int64_t first_term[2] = {0, 0};
+        const std::int64_t together = (row.tap[0] >= 0 ? 1 : 0) + (row.tap[1] >= 0 ? 1 : 0);
+        for (std::int64_t j = 0, place = 0; j < 2; ++j) {
+          if (row.tap[j] < 0) continue;
+          first_term[j] = ((t * height.taps + row.tap[j]) * width.taps + s) * channels;
+          pack_tap(pass, phase, t, row.tap[j], s, packed.data());
+          for (std::int64_t i = 0; i < channels; ++i)
+            std::copy_n(packed.data() + i * columns, columns, filter + (i * together + place) * columns);
+          ++place;
+        }
+        filter += channels * together * columns;
+        run =
+            add_space_runs(row, first_term, terms_of(pass, phase), channels, plan.channel_pitch, offset, run);
+      }
+      for (std::int64_t j = 0; j < 2; ++j)
+        if (row.tap[j] >= 0) ++tap[j];
+    }
+  }
+  return run;
+}
+
+}  // namespace isobit::cpu::gemm

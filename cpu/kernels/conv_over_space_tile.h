@@ -1,0 +1,58 @@
+// The register tile of conv_over_space: some vectors of consecutive positions by one to four columns, or by
+// one column of two rows of outputs that share what they load. For each term a vector of the source is loaded
+// and multiplied by one number of the filter for each column; every lane is an element of its own:
+// acc = fma(source, filter, acc) from +0 over the terms of a block (at most 256), the blocks' sums added in
+// order, the first one taken as it is.
+#pragma once
+#include <cstdint>
+
+namespace isobit::cpu::gemm {
+
+/// Consecutive terms of the same block, `step` apart in the source. Masks: bit 0 is the first row, bit 1 the
+/// second where rows share their loads; otherwise all columns are the first row's.
+struct SpaceRun {
+  std::int64_t offset, length;
+  int rows;   ///< that these are terms of
+  int ends;   ///< whose block ends behind them
+  int first;  ///< whose block is the first of all
+};
+
+template <class T>
+struct SpaceTile {
+  const T* source;    ///< position 0 of the tile; runs' offsets start here
+  std::int64_t step;  ///< between terms
+  const SpaceRun* runs;
+  std::int64_t run_count;
+  const T* filter;  ///< [terms][columns], rows that share a load being columns, in the order of the runs
+  T* sums;          ///< column c, position i at c * sums_pitch + i
+  std::int64_t sums_pitch;
+  /// Memory that will be read soon: a line for each term is brought nearer, `ahead_step` bytes (0 or a line)
+  /// apart.
+  const char* ahead;
+  std::int64_t ahead_step;
+};
+
+template <class T>
+struct SpaceTiles {
+  static constexpr std::int64_t kMost = 12;
+  std::int64_t lanes, most;                    ///< vectors of a tile
+  void (*kernel[kMost])(const SpaceTile<T>&);  ///< [vectors - 1]
+
+  /// Vectors of the next tile when `left` (>= 1) are left: the last two share them evenly.
+  std::int64_t vectors(std::int64_t left) const {
+    if (left >= 2 * most) return most;
+    return left <= most ? left : (left + 1) / 2;
+  }
+};
+
+/// The tiles of the current instruction set. `columns` is 1 to 4; rows are shared where it is 1.
+template <class T>
+const SpaceTiles<T>& space_tiles(std::int64_t columns, bool shared_rows);
+
+/// to[i * columns + c] = relu?(sums[c * pitch + i] + bias[c]) for i < count; bias may be null.
+void interleave_columns(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
+                        const float* bias, bool relu, float* to);
+void interleave_columns(const double* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
+                        const double* bias, bool relu, double* to);
+
+}  // namespace isobit::cpu::gemm
