@@ -79,8 +79,7 @@ double median_of(const std::vector<double>& values) {
 
 }  // namespace
 
-Table::Table(std::FILE* to, const Settings& settings, const Machine& machine, bool memory)
-    : to_(to), memory_(memory) {
+Table::Table(std::FILE* to, const Settings& settings, const Machine& machine) : to_(to) {
   const bool device_clock = !(settings.device == Device::cpu());
   fmt::print(to_, "{}, {} thread{}, {}", settings.device, settings.threads, settings.threads == 1 ? "" : "s",
              device_clock                   ? "the device's clock"

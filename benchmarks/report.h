@@ -11,13 +11,11 @@ namespace isobit::bench {
 /// A table whose lines are printed as soon as they are known.
 class Table {
  public:
-  /// `memory`: the family moves memory rather than multiplies.
-  Table(std::FILE* to, const Settings& settings, const Machine& machine, bool memory);
+  Table(std::FILE* to, const Settings& settings, const Machine& machine);
   void add(const Row& row, const Machine& machine);
 
  private:
   std::FILE* to_;
-  bool memory_;
   bool begun_ = false;
 };
 

@@ -19,7 +19,7 @@ int run(const std::string& bench, const RunOptions& options, bool memory, const 
   Machine machine;
   machine.measure(settings, 12, 3);
   double measured = wall_seconds();
-  Table table(to, settings, machine, memory);
+  Table table(to, settings, machine);
   std::vector<Row> rows;
   std::exception_ptr refused;
   bool stopped = false;

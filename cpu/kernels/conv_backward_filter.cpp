@@ -43,7 +43,6 @@ constexpr std::int64_t kChunkColumns = 128;
 constexpr std::int64_t kSkipChannels = 8;
 constexpr std::int64_t kPackedRows = 100;   ///< of a task: from here on packing dy pays
 constexpr std::int64_t kAliasBytes = 1024;  ///< at whole multiples of this pixels share few sets of a cache
-constexpr std::int64_t kLine = 64;          ///< bytes
 constexpr double kSerialWork = 1 << 19;     ///< multiply-adds that are not worth waking a thread
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
@@ -72,7 +71,7 @@ class FilterGradient {
                  g.axis[2].stride * g.c * std::int64_t{sizeof(T)} % kAliasBytes == 0),
         slab_(widened_ || aliases_ || leaves_input(g.axis[0]) || leaves_input(g.axis[1]) ||
               leaves_input(g.axis[2])),
-        pixel_(g.c + (slab_ && aliases_ ? kLine / std::int64_t{sizeof(T)} : 0)) {
+        pixel_(g.c + (slab_ && aliases_ ? 64 / std::int64_t{sizeof(T)} : 0)) {
     plan_tasks();
     plan_slab();
     skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
