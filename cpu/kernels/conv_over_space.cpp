@@ -105,7 +105,7 @@ class SpaceRunner {
     std::fill_n(slab.data() + slab_size - kSlack, kSlack, T(0));
 
     const std::int64_t all = plan_.positions(u.planes, divide_up(u.rows, plan_.shared), u.columns);
-    const std::int64_t sums_pitch = divide_up(all, tiles_.lanes) * tiles_.lanes;
+    const std::int64_t sums_pitch = (divide_up(all, tiles_.lanes) + 1) * tiles_.lanes;
     const Scratch<T> sums(lane_columns_ * sums_pitch);
     const auto [first_ahead, behind_ahead] = next_rows(u);
     const char* ahead = first_ahead;
@@ -115,26 +115,36 @@ class SpaceRunner {
       part.rows = std::min(u.rows, phase[1].outputs - u.row);
       part.columns = std::min(u.columns, phase[2].outputs - u.column);
       if (part.rows <= 0 || part.columns <= 0) continue;
-      const std::int64_t positions =
-          plan_.positions(u.planes, divide_up(part.rows, plan_.shared), part.columns);
-      SpaceTile<T> tile{slab.data(),
-                        plan_.channel_pitch,
-                        parts_[i].runs,
-                        parts_[i].run_count,
-                        parts_[i].filter,
-                        sums.data(),
-                        sums_pitch,
-                        nullptr,
-                        0};
-      for (std::int64_t left = divide_up(positions, tiles_.lanes); left > 0;) {
-        const std::int64_t vectors = tiles_.vectors(left);
-        tile.ahead = ahead;
-        tile.ahead_step = behind_ahead - ahead >= parts_[i].terms * kLine ? kLine : 0;
-        tiles_.kernel[vectors - 1](tile);
-        ahead += parts_[i].terms * tile.ahead_step;
-        tile.source += vectors * tiles_.lanes;
-        tile.sums += vectors * tiles_.lanes;
-        left -= vectors;
+      // Through all planes, or plane after plane without the rows between them, whatever takes fewer vectors.
+      const std::int64_t lane_rows = divide_up(part.rows, plan_.shared), lanes = tiles_.lanes;
+      std::int64_t stretches = 1;
+      std::int64_t vectors = divide_up(plan_.positions(u.planes, lane_rows, part.columns), lanes);
+      const std::int64_t of_plane = divide_up(plan_.positions(1, lane_rows, part.columns), lanes);
+      if (of_plane * u.planes < vectors) {
+        stretches = u.planes;
+        vectors = of_plane;
+      }
+      for (std::int64_t stretch = 0; stretch < stretches; ++stretch) {
+        const std::int64_t first = stretch * plan_.plane_rows * plan_.pitch;
+        SpaceTile<T> tile{slab.data() + first,
+                          plan_.channel_pitch,
+                          parts_[i].runs,
+                          parts_[i].run_count,
+                          parts_[i].filter,
+                          sums.data() + first,
+                          sums_pitch,
+                          nullptr,
+                          0};
+        for (std::int64_t left = vectors; left > 0;) {
+          const std::int64_t some = tiles_.vectors(left);
+          tile.ahead = ahead;
+          tile.ahead_step = behind_ahead - ahead >= parts_[i].terms * kLine ? kLine : 0;
+          tiles_.kernel[some - 1](tile);
+          ahead += parts_[i].terms * tile.ahead_step;
+          tile.source += some * lanes;
+          tile.sums += some * lanes;
+          left -= some;
+        }
       }
       store(phase, part, sums.data(), sums_pitch);
     }
@@ -149,7 +159,8 @@ class SpaceRunner {
     const std::int64_t all = pass_.n * phases_[0][0].source * height;
     const std::int64_t rows = plan_.row_units > 1 ? u.rows * pass_step(1) : u.planes * height;
     const std::int64_t here =
-        u.plane * height + (plan_.row_units > 1 ? (u.row + plan_.height.reach) * pass_step(1) : 0);
+        u.plane * height +
+        (plan_.row_units > 1 ? (u.row + plan_.height.reach * plan_.shared) * pass_step(1) : 0);
     const std::int64_t begin = std::min(all, here + rows * thread_count());
     return {data + begin * row, data + std::min(all, begin + rows) * row};
   }
@@ -259,7 +270,7 @@ class SpaceRunner {
         const std::int64_t h = d * height.place + height.place_first + (u.row + p) * height.place_step;
         const std::int64_t first = h * width.place + width.place_first + u.column * width.place_step;
         char* const out = static_cast<char*>(pass_.out) + first * pixel;
-        const T* const from = sums + p % plan_.shared * sums_pitch +
+        const T* const from = sums + p % plan_.shared * columns_ * sums_pitch +
                               ((plane - u.plane) * plan_.plane_rows + p / plan_.shared) * plan_.pitch;
         char* elements = dense     ? out
                          : narrow_ ? row_elements.data()

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cpu/kernels/conv_over_space_tile.h"
+
 namespace isobit::cpu::gemm {
 namespace {
 
@@ -150,9 +152,13 @@ SpacePlan plan_over_space(const Pass& pass, std::span<const PassAxes> phases, st
 
   plan.all_planes = pass.n * phases[0][0].outputs;
   for (const PassAxes& phase : phases) plan.all_planes = std::max(plan.all_planes, pass.n * phase[0].outputs);
-  bool rows = false;
-  for (const PassAxes& phase : phases) rows = rows || (phase[1].outputs > 1 && phase[1].taps > 1);
-  plan.shared = pass.columns == 1 && rows ? 2 : 1;
+  std::int64_t rows = 0, taps = 0;
+  for (const PassAxes& phase : phases) {
+    rows = std::max(rows, phase[1].outputs);
+    taps = std::max(taps, phase[1].taps);
+  }
+  plan.shared = shared_rows(pass.columns);
+  if (rows < plan.shared || taps == 1) plan.shared = 1;
   plan.depth = plan_axis(phases, 0, 1, true);
   plan.height = plan_axis(phases, 1, plan.shared, false);
   plan.width = plan_axis(phases, 2, 1, false);

@@ -7,7 +7,7 @@
 // the coordinate modulo step (of rows and of columns). A tap is then one offset for all positions of the
 // task, across the ends of rows and planes: the lanes that fall between are computed and not stored.
 //
-// With shared rows a lane row is two rows of outputs, which read the same source row at different taps.
+// With shared rows a lane row is several rows of outputs, which read the same source row at different taps.
 #pragma once
 #include <cstdint>
 #include <span>

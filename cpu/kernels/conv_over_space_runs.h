@@ -18,39 +18,45 @@ inline std::int64_t terms_of(const Pass& pass, const PassAxes& phase) {
 
 /// The rows of a lane row that read one row of the source: row j at its tap tap[j], -1 if it does not.
 struct RowTaps {
-  std::int64_t distance, tap[2];
+  std::int64_t distance, tap[kMostSharedRows];
 };
 
 /// The next row of the source, in the order of the taps; tap[j] is the next tap of row j.
-inline RowTaps next_row(const SpacePlan& plan, const PassAxis& axis, const std::int64_t (&tap)[2]) {
-  RowTaps next{0, {-1, -1}};
+inline RowTaps next_row(const SpacePlan& plan, const PassAxis& axis,
+                        const std::int64_t (&tap)[kMostSharedRows]) {
+  constexpr RowTaps kNone{0, {-1, -1, -1, -1}};
+  RowTaps next = kNone;
   bool found = false;
   for (std::int64_t j = 0; j < plan.shared; ++j) {
     if (tap[j] == axis.taps) continue;
     const std::int64_t at = axis.tap_first - plan.height.low + tap[j] * axis.tap_step + j * axis.step;
     const bool earlier = !found || (axis.tap_step < 0 ? at > next.distance : at < next.distance);
-    if (earlier) next = {at, {-1, -1}};
-    if (earlier || at == next.distance) next.tap[j] = tap[j];
+    if (earlier) {
+      next = kNone;
+      next.distance = at;
+    }
+    // Rows that are not neighbours come one after the other.
+    if (earlier || (at == next.distance && next.tap[j - 1] >= 0)) next.tap[j] = tap[j];
     found = true;
   }
   return next;
 }
 
 /// The runs of one tap: its channels, cut where a block ends. `first_term`: of row j. Returns their end.
-inline SpaceRun* add_space_runs(const RowTaps& row, const std::int64_t (&first_term)[2], std::int64_t terms,
-                                std::int64_t channels, std::int64_t pitch, std::int64_t offset,
-                                SpaceRun* run) {
+inline SpaceRun* add_space_runs(const RowTaps& row, const std::int64_t (&first_term)[kMostSharedRows],
+                                std::int64_t terms, std::int64_t channels, std::int64_t pitch,
+                                std::int64_t offset, SpaceRun* run) {
   for (std::int64_t channel = 0; channel < channels;) {
-    SpaceRun next{offset + channel * pitch, channels - channel, 0, 0, 0};
-    for (int j = 0; j < 2; ++j) {
+    SpaceRun next{offset + channel * pitch, channels - channel, 0, 0, 0, 0};
+    for (int j = 0; j < kMostSharedRows; ++j) {
       if (row.tap[j] < 0) continue;
       const std::int64_t term = first_term[j] + channel;
       next.length = std::min(next.length, numerics::kBlock - term % numerics::kBlock);
-      next.rows |= 1 << j;
+      if (next.rows++ == 0) next.row = j;
       if (term < numerics::kBlock) next.first |= 1 << j;
     }
     channel += next.length;
-    for (int j = 0; j < 2; ++j) {
+    for (int j = 0; j < kMostSharedRows; ++j) {
       const std::int64_t end = first_term[j] + channel;
       if (row.tap[j] >= 0 && (end % numerics::kBlock == 0 || end == terms)) next.ends |= 1 << j;
     }
@@ -79,16 +85,17 @@ SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxe
   const std::int64_t channels = pass.channels, columns = pass.columns;
   const Scratch<T> packed(channels * columns);  // of a tap
   for (std::int64_t t = 0; t < depth.taps; ++t) {
-    std::int64_t tap[2] = {0, plan.shared > 1 ? 0 : height.taps};
-    while (tap[0] < height.taps || tap[1] < height.taps) {
+    std::int64_t tap[kMostSharedRows] = {0, 0, 0, 0};
+    while (*std::min_element(tap, tap + plan.shared) < height.taps) {
       const RowTaps row = next_row(plan, height, tap);
       for (std::int64_t s = 0; s < width.taps; ++s) {
         const std::int64_t offset =
             plan.offset(depth.tap_first - plan.depth.low + t * depth.tap_step, row.distance,
                         width.tap_first - plan.width.low + s * width.tap_step);
-        std::int64_t first_term[2] = {0, 0};
-        const std::int64_t together = (row.tap[0] >= 0 ? 1 : 0) + (row.tap[1] >= 0 ? 1 : 0);
-        for (std::int64_t j = 0, place = 0; j < 2; ++j) {
+        std::int64_t first_term[kMostSharedRows] = {0, 0, 0, 0};
+        const std::int64_t together = std::count_if(row.tap, row.tap + kMostSharedRows,
+                                                    [](std::int64_t of_row) { return of_row >= 0; });
+        for (std::int64_t j = 0, place = 0; j < plan.shared; ++j) {
           if (row.tap[j] < 0) continue;
           first_term[j] = ((t * height.taps + row.tap[j]) * width.taps + s) * channels;
           pack_tap(pass, phase, t, row.tap[j], s, packed.data());
@@ -100,7 +107,7 @@ SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxe
         run =
             add_space_runs(row, first_term, terms_of(pass, phase), channels, plan.channel_pitch, offset, run);
       }
-      for (std::int64_t j = 0; j < 2; ++j)
+      for (std::int64_t j = 0; j < plan.shared; ++j)
         if (row.tap[j] >= 0) ++tap[j];
     }
   }

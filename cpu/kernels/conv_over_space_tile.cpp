@@ -1,6 +1,6 @@
 // See conv_over_space_tile.h. Every array is indexed by constants only, so that all of it lives in registers.
-// AVX-512: 24 accumulators, the numbers of the filter and a vector of the source in 32 registers; AVX2: 12 in
-// 16. No twin: a thread of the GPU's tiles has a few columns anyway.
+// AVX-512: 24 accumulators, the numbers of the filter and a vector of the source in 32 registers; AVX2: 8 to
+// 12 in 16. No twin: a thread of the GPU's tiles has a few columns anyway.
 #include "cpu/kernels/conv_over_space_tile.h"
 
 #include <utility>
@@ -16,9 +16,9 @@ namespace isobit::cpu::HWY_NAMESPACE {
 using gemm::SpaceRun;
 using gemm::SpaceTile;
 
-// kPaired: the two columns are rows that share loads, and some terms are those of one of them.
-template <class T, int kVectors, int kColumns, bool kPaired>
+template <class T, int kVectors, int kOutputs, int kRows>
 struct SpaceKernel {
+  static constexpr int kColumns = kOutputs * kRows;  // what a vector of the source is multiplied by, at most
   using D = Tag<T>;
   using V = hn::Vec<D>;
   using Accumulators = V[kVectors * kColumns];
@@ -103,75 +103,81 @@ struct SpaceKernel {
       end_block<kIndex + 1, kFirst, kCount, kAdd>(sums, pitch, acc);
     }
   }
-  template <int kFirst, int kCount>
-  static HWY_INLINE void end_block(const SpaceTile<T>& tile, bool first, Accumulators& acc) {
-    if (first) {
-      end_block<0, kFirst, kCount, false>(tile.sums, tile.sums_pitch, acc);
-    } else {
-      end_block<0, kFirst, kCount, true>(tile.sums, tile.sums_pitch, acc);
+  template <int kRow>
+  static HWY_INLINE void end_rows(const SpaceTile<T>& tile, const SpaceRun& run, Accumulators& acc) {
+    if constexpr (kRow < kRows) {
+      if ((run.ends >> kRow & 1) != 0) {
+        if ((run.first >> kRow & 1) != 0) {
+          end_block<0, kRow * kOutputs, kOutputs, false>(tile.sums, tile.sums_pitch, acc);
+        } else {
+          end_block<0, kRow * kOutputs, kOutputs, true>(tile.sums, tile.sums_pitch, acc);
+        }
+      }
+      end_rows<kRow + 1>(tile, run, acc);
+    }
+  }
+
+  struct State {
+    const T* filter;
+    const char* ahead;
+  };
+
+  // The terms of a run by the code for its rows: of all of them, of fewer, the first ones, later ones.
+  template <int kRow, int kCount>
+  static HWY_INLINE void add_run(const SpaceTile<T>& tile, const SpaceRun& run, State& state,
+                                 Accumulators& acc) {
+    if (kRows == 1 || (run.row == kRow && run.rows == kCount)) {
+      state.filter = add_terms<kRow * kOutputs, kCount * kOutputs>(
+          tile.source + run.offset, tile.step, run.length, state.filter, state.ahead, tile.ahead_step, acc);
+    } else if constexpr (kRow + kCount < kRows) {
+      add_run<kRow + 1, kCount>(tile, run, state, acc);
+    } else if constexpr (kCount > 1) {
+      add_run<0, kCount - 1>(tile, run, state, acc);
     }
   }
 
   static HWY_NOINLINE void run(const SpaceTile<T>& tile) {
     Accumulators acc;
     clear<0>(acc);
-    const T* filter = tile.filter;
-    const char* ahead = tile.ahead;
-    const std::int64_t step = tile.step, ahead_step = tile.ahead_step;
+    State state{tile.filter, tile.ahead};
     for (const SpaceRun *run = tile.runs, *end = run + tile.run_count; run != end; ++run) {
-      const T* source = tile.source + run->offset;
-      if constexpr (kPaired) {
-        if (run->rows == 3) {
-          filter = add_terms<0, 2>(source, step, run->length, filter, ahead, ahead_step, acc);
-        } else if (run->rows == 1) {
-          filter = add_terms<0, 1>(source, step, run->length, filter, ahead, ahead_step, acc);
-        } else {
-          filter = add_terms<1, 1>(source, step, run->length, filter, ahead, ahead_step, acc);
-        }
-        if ((run->ends & 1) != 0) end_block<0, 1>(tile, (run->first & 1) != 0, acc);
-        if ((run->ends & 2) != 0) end_block<1, 1>(tile, (run->first & 2) != 0, acc);
-      } else {
-        filter = add_terms<0, kColumns>(source, step, run->length, filter, ahead, ahead_step, acc);
-        if (run->ends != 0) end_block<0, kColumns>(tile, run->first != 0, acc);
-      }
+      add_run<0, kRows>(tile, *run, state, acc);
+      if (run->ends != 0) end_rows<0>(tile, *run, acc);
     }
   }
 };
 
-template <class T, int kColumns, bool kPaired, int... kIndex>
+template <class T, int kOutputs, int kRows, int... kIndex>
 constexpr gemm::SpaceTiles<T> make_space_tiles(std::integer_sequence<int, kIndex...>) {
   return {
-      std::int64_t{HWY_LANES(T)}, sizeof...(kIndex), {SpaceKernel<T, kIndex + 1, kColumns, kPaired>::run...}};
+      std::int64_t{HWY_LANES(T)}, sizeof...(kIndex), {SpaceKernel<T, kIndex + 1, kOutputs, kRows>::run...}};
+}
+
+template <class T, int kOutputs, int kRows>
+const gemm::SpaceTiles<T>& tiles_with() {
+#if HWY_TARGET == HWY_AVX3
+  constexpr int kVectors[] = {12, 12, 8, 6};
+#elif HWY_TARGET == HWY_AVX2
+  constexpr int kVectors[] = {6, 6, 4, 2};
+#else
+  constexpr int kVectors[] = {2, 2, 1, 1};
+#endif
+  static constexpr auto tiles =
+      make_space_tiles<T, kOutputs, kRows>(std::make_integer_sequence<int, kVectors[kOutputs * kRows - 1]>());
+  return tiles;
 }
 
 template <class T>
-const gemm::SpaceTiles<T>& space_tiles_of(std::int64_t columns, bool shared_rows) {
-#if HWY_TARGET == HWY_AVX3
-  constexpr int kAccumulators = 24;
-#elif HWY_TARGET == HWY_AVX2
-  constexpr int kAccumulators = 12;
-#else
-  constexpr int kAccumulators = 4;
-#endif
-  static constexpr auto one =
-      make_space_tiles<T, 1, false>(std::make_integer_sequence<int, (kAccumulators + 1) / 2>());
-  static constexpr auto pair =
-      make_space_tiles<T, 2, true>(std::make_integer_sequence<int, kAccumulators / 2>());
-  static constexpr auto two =
-      make_space_tiles<T, 2, false>(std::make_integer_sequence<int, kAccumulators / 2>());
-  static constexpr auto three =
-      make_space_tiles<T, 3, false>(std::make_integer_sequence<int, (kAccumulators + 2) / 3>());
-  static constexpr auto four =
-      make_space_tiles<T, 4, false>(std::make_integer_sequence<int, kAccumulators / 4>());
+const gemm::SpaceTiles<T>& space_tiles_of(std::int64_t columns, bool several_rows) {
   switch (columns) {
     case 1:
-      return shared_rows ? pair : one;
+      return several_rows ? tiles_with<T, 1, 4>() : tiles_with<T, 1, 1>();
     case 2:
-      return two;
+      return several_rows ? tiles_with<T, 2, 2>() : tiles_with<T, 2, 1>();
     case 3:
-      return three;
+      return tiles_with<T, 3, 1>();
     default:
-      return four;
+      return tiles_with<T, 4, 1>();
   }
 }
 
@@ -219,11 +225,11 @@ HWY_INLINE void interleave(const T* sums, std::int64_t pitch, std::int64_t colum
     }
 }
 
-const gemm::SpaceTiles<float>& space_tiles_f32(std::int64_t columns, bool shared_rows) {
-  return space_tiles_of<float>(columns, shared_rows);
+const gemm::SpaceTiles<float>& space_tiles_f32(std::int64_t columns, bool several_rows) {
+  return space_tiles_of<float>(columns, several_rows);
 }
-const gemm::SpaceTiles<double>& space_tiles_f64(std::int64_t columns, bool shared_rows) {
-  return space_tiles_of<double>(columns, shared_rows);
+const gemm::SpaceTiles<double>& space_tiles_f64(std::int64_t columns, bool several_rows) {
+  return space_tiles_of<double>(columns, several_rows);
 }
 void interleave_f32(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
                     const float* bias, bool relu, float* to) {
@@ -248,12 +254,12 @@ HWY_EXPORT(interleave_f64);
 namespace isobit::cpu::gemm {
 
 template <>
-const SpaceTiles<float>& space_tiles<float>(std::int64_t columns, bool shared_rows) {
-  return HWY_DYNAMIC_DISPATCH(space_tiles_f32)(columns, shared_rows);
+const SpaceTiles<float>& space_tiles<float>(std::int64_t columns, bool several_rows) {
+  return HWY_DYNAMIC_DISPATCH(space_tiles_f32)(columns, several_rows);
 }
 template <>
-const SpaceTiles<double>& space_tiles<double>(std::int64_t columns, bool shared_rows) {
-  return HWY_DYNAMIC_DISPATCH(space_tiles_f64)(columns, shared_rows);
+const SpaceTiles<double>& space_tiles<double>(std::int64_t columns, bool several_rows) {
+  return HWY_DYNAMIC_DISPATCH(space_tiles_f64)(columns, several_rows);
 }
 
 void interleave_columns(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,

@@ -1,20 +1,23 @@
-// The register tile of conv_over_space: some vectors of consecutive positions by one to four columns, or by
-// one column of two rows of outputs that share what they load. For each term a vector of the source is loaded
-// and multiplied by one number of the filter for each column; every lane is an element of its own:
-// acc = fma(source, filter, acc) from +0 over the terms of a block (at most 256), the blocks' sums added in
-// order, the first one taken as it is.
+// The register tile of conv_over_space: some vectors of consecutive positions by one to four columns; with
+// one or two columns those of several rows of outputs, which share what they load. For each term a vector of
+// the source is loaded and multiplied by one number of the filter for each column: every lane is an element
+// of its own, acc = fma(source, filter, acc) from +0 over the terms of a block (at most 256), the blocks'
+// sums added in order, the first one taken as it is.
 #pragma once
 #include <cstdint>
 
 namespace isobit::cpu::gemm {
 
-/// Consecutive terms of the same block, `step` apart in the source. Masks: bit 0 is the first row, bit 1 the
-/// second where rows share their loads; otherwise all columns are the first row's.
+/// Rows of outputs that a tile may have.
+constexpr int kMostSharedRows = 4;
+
+/// Consecutive terms of the same block, `step` apart in the source: those of rows [row, row + rows) of the
+/// tile.
 struct SpaceRun {
   std::int64_t offset, length;
-  int rows;   ///< that these are terms of
-  int ends;   ///< whose block ends behind them
-  int first;  ///< whose block is the first of all
+  int row, rows;
+  int ends;   ///< bit j: a block of row j ends behind them
+  int first;  ///< bit j: it is the first of all
 };
 
 template <class T>
@@ -24,7 +27,7 @@ struct SpaceTile {
   const SpaceRun* runs;
   std::int64_t run_count;
   const T* filter;  ///< [terms][columns], rows that share a load being columns, in the order of the runs
-  T* sums;          ///< column c, position i at c * sums_pitch + i
+  T* sums;          ///< row j, column c, position i at (j * columns + c) * sums_pitch + i
   std::int64_t sums_pitch;
   /// Memory that will be read soon: a line for each term is brought nearer, `ahead_step` bytes (0 or a line)
   /// apart.
@@ -45,9 +48,14 @@ struct SpaceTiles {
   }
 };
 
-/// The tiles of the current instruction set. `columns` is 1 to 4; rows are shared where it is 1.
+/// How many rows a tile of 1 to 4 columns should have.
+inline std::int64_t shared_rows(std::int64_t columns) {
+  return columns > 2 ? 1 : 4 / columns;
+}
+
+/// The tiles of the current instruction set, of shared_rows(columns) rows or of one.
 template <class T>
-const SpaceTiles<T>& space_tiles(std::int64_t columns, bool shared_rows);
+const SpaceTiles<T>& space_tiles(std::int64_t columns, bool several_rows);
 
 /// to[i * columns + c] = relu?(sums[c * pitch + i] + bias[c]) for i < count; bias may be null.
 void interleave_columns(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
