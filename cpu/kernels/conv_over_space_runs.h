@@ -83,7 +83,11 @@ SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxe
                           T* filter) {
   const PassAxis &depth = phase[0], &height = phase[1], &width = phase[2];
   const std::int64_t channels = pass.channels, columns = pass.columns;
-  const Scratch<T> packed(channels * columns);  // of a tap
+  const std::int64_t taps = depth.taps * height.taps * width.taps, tap_size = channels * columns;
+  const Scratch<T> packed(taps * tap_size);
+  for (std::int64_t i = 0; i < taps; ++i)
+    pack_tap(pass, phase, i / width.taps / height.taps, i / width.taps % height.taps, i % width.taps,
+             packed.data() + i * tap_size);
   for (std::int64_t t = 0; t < depth.taps; ++t) {
     std::int64_t tap[kMostSharedRows] = {0, 0, 0, 0};
     while (*std::min_element(tap, tap + plan.shared) < height.taps) {
@@ -97,10 +101,16 @@ SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxe
                                                     [](std::int64_t of_row) { return of_row >= 0; });
         for (std::int64_t j = 0, place = 0; j < plan.shared; ++j) {
           if (row.tap[j] < 0) continue;
-          first_term[j] = ((t * height.taps + row.tap[j]) * width.taps + s) * channels;
-          pack_tap(pass, phase, t, row.tap[j], s, packed.data());
-          for (std::int64_t i = 0; i < channels; ++i)
-            std::copy_n(packed.data() + i * columns, columns, filter + (i * together + place) * columns);
+          const std::int64_t at = (t * height.taps + row.tap[j]) * width.taps + s;
+          first_term[j] = at * channels;
+          const T* const from = packed.data() + at * tap_size;
+          if (together == 1) {
+            std::copy_n(from, tap_size, filter);
+          } else {
+            for (std::int64_t column = 0; column < columns; ++column)
+              for (std::int64_t i = 0; i < channels; ++i)
+                filter[(i * together + place) * columns + column] = from[i * columns + column];
+          }
           ++place;
         }
         filter += channels * together * columns;
