@@ -8,10 +8,10 @@
 // leaf is added to all levels that hold something, low to high, and goes to dw. All of it happens as the last
 // block of a leaf leaves the registers, so that a leaf costs about one load and one store.
 //
-// A task owns a range of rows and columns of dw and walks all samples; buffers are in tile order. Loops:
-// leaf, segment (blocks whose part of x fits a slab of about 256 KB, copied there with its border of zeros
-// where taps leave the input or x is f16 or bf16), block of 256 positions, tile of up to 10 rows, panel of
-// filters.
+// A task owns a range of rows and columns of dw, of one group or of some small ones, and walks all samples;
+// buffers are in tile order. Loops: leaf, segment (blocks whose part of x fits a slab of about 256 KB, copied
+// there with its border of zeros where taps leave the input, x is f16 or bf16 or groups are small), group,
+// block of 256 positions, tile of up to 10 rows, panel of filters.
 #include "cpu/kernels/conv_backward_filter.h"
 
 #include <algorithm>
@@ -20,8 +20,7 @@
 #include <cstring>
 
 #include "core/numerics/order.h"
-#include "cpu/kernels/conv_border.h"
-#include "cpu/kernels/conv_filter_runs.h"
+#include "cpu/kernels/conv_filter_slab.h"
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/gemm_panels.h"
 #include "cpu/runtime/thread_pool.h"
@@ -36,14 +35,13 @@ using gemm::Tile;
 using gemm::TileSet;
 using numerics::kBlock;
 
-constexpr std::int64_t kSlabBytes = 256 << 10;
 constexpr std::int64_t kPanelBytes = 128 << 10;  ///< of dy, of the blocks that a tile goes through at a time
 constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
 constexpr std::int64_t kChunkColumns = 128;
+constexpr std::int64_t kGroupChannels = 32;  ///< small groups of a task together
 constexpr std::int64_t kSkipChannels = 8;
-constexpr std::int64_t kPackedRows = 100;   ///< of a task: from here on packing dy pays
-constexpr std::int64_t kAliasBytes = 1024;  ///< at whole multiples of this pixels share few sets of a cache
-constexpr double kSerialWork = 1 << 19;     ///< multiply-adds that are not worth waking a thread
+constexpr std::int64_t kPackedRows = 100;  ///< of a task: from here on packing dy pays
+constexpr double kSerialWork = 1 << 19;    ///< multiply-adds that are not worth waking a thread
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -63,75 +61,63 @@ class FilterGradient {
         tiles_(depthwise ? gemm::depthwise_tiles<T>() : gemm::tiles<T>(columns_)),
         rows_(g.terms()),
         positions_(g.positions()),
-        leaf_samples_(numerics::leaf_samples(positions_)),
-        leaves_(divide_up(g.n, leaf_samples_)),
         panels_(gemm::panel_count(tiles_, columns_)),
-        widened_(size_of(x.dtype) != sizeof(T)),
-        aliases_(!depthwise && rows_ >= kPackedRows &&
-                 g.axis[2].stride * g.c * std::int64_t{sizeof(T)} % kAliasBytes == 0),
-        slab_(widened_ || aliases_ || leaves_input(g.axis[0]) || leaves_input(g.axis[1]) ||
-              leaves_input(g.axis[2])),
-        pixel_(g.c + (slab_ && aliases_ ? 64 / std::int64_t{sizeof(T)} : 0)) {
+        task_groups_(groups_of_a_task()),
+        group_tasks_(divide_up(groups_, task_groups_)),
+        slab_(g, x_, task_groups_, depthwise ? g.c : g.c_per_group(), !depthwise && rows_ >= kPackedRows),
+        leaves_(divide_up(g.n, slab_.leaf_samples())) {
     plan_tasks();
-    plan_slab();
     skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
   }
 
   void run() const {
-    parallel_for(groups_ * row_chunks_ * column_chunks_, [&](std::int64_t task) {
+    parallel_for(group_tasks_ * row_chunks_ * column_chunks_, [&](std::int64_t task) {
       const std::int64_t group = task / (row_chunks_ * column_chunks_);
       const std::int64_t row_chunk = task / column_chunks_ % row_chunks_,
                          column_chunk = task % column_chunks_;
-      run_task({group, row_chunk * rows_ / row_chunks_, (row_chunk + 1) * rows_ / row_chunks_,
+      run_task({group * groups_ / group_tasks_, (group + 1) * groups_ / group_tasks_,
+                row_chunk * rows_ / row_chunks_, (row_chunk + 1) * rows_ / row_chunks_,
                 column_chunk * panels_ / column_chunks_, (column_chunk + 1) * panels_ / column_chunks_});
     });
   }
 
  private:
   struct Part {
-    std::int64_t group, row_begin, row_end, panel_begin, panel_end;
-  };
-  // Blocks of a leaf that share a slab: the planes (sample, o) and rows of dy they touch.
-  struct Segment {
-    std::int64_t begin, end;  ///< positions, counted from the leaf's first
-    std::int64_t plane, planes, row, rows;
+    std::int64_t group_begin, group_end, row_begin, row_end, panel_begin, panel_end;
   };
   // What a task works in.
   struct Work {
     Part part;
     std::int64_t columns;  ///< of a row of the buffers, whole vectors
     const T* const* rows;
-    T* slab;
     T* dy;
     Run* runs;
     std::int64_t* block_runs;
     std::int64_t first_tap, lists, list_size;
     std::int64_t step;  ///< blocks that a tile goes through at a time
-    T* buffers;         ///< the leaf's total, then the levels of the tree
-    std::int64_t buffer_size;
-    std::array<std::int64_t, 4> planned{-1, -1, -1, -1};  ///< what the lists hold: begin, end, plane, row
+    T* buffers;         ///< of every group: the leaf's total, then the levels of the tree
+    std::int64_t buffer_size, buffers_of_group, dy_of_group;
+    std::array<std::int64_t, 5> planned{-1};  ///< what the lists hold: leaf, begin, end, plane, row
     Panel<T>* panels;
     bool pack_dy;
   };
-
-  std::int64_t leaf_terms(std::int64_t leaf) const {
-    return std::min(leaf_samples_, g_.n - leaf * leaf_samples_) * positions_;
-  }
-
-  // From the padded x's first element to x's, when no padding is positive.
-  std::int64_t before_x() const {
-    return ((g_.axis[0].pad_before * g_.axis[1].in + g_.axis[1].pad_before) * g_.axis[2].in +
-            g_.axis[2].pad_before) *
-           g_.c;
-  }
 
   double work() const { return static_cast<double>(g_.n * positions_) * static_cast<double>(rows_ * g_.k); }
 
   // Positions whose tap lies in the border are left out of the runs (gemm::Run) where there are enough of
   // them, and enough channels that a tile holds one tap.
   bool worth_skipping() const {
-    return slab_ && zero_border(g_) && work() >= kSerialWork && g_.c_per_group() >= kSkipChannels &&
+    return slab_.used() && zero_border(g_) && work() >= kSerialWork && g_.c_per_group() >= kSkipChannels &&
            share_inside(g_.axis[1]) * share_inside(g_.axis[2]) < 0.95;
+  }
+
+  // Small groups are neighbours in a cache line of x and of dy.
+  std::int64_t groups_of_a_task() const {
+    std::int64_t count =
+        std::clamp<std::int64_t>(kGroupChannels / std::max(g_.c_per_group(), g_.k_per_group()), 1, groups_);
+    if (work() >= kSerialWork && thread_count() > 1)
+      count = std::clamp<std::int64_t>(groups_ / (2 * thread_count()), 1, count);
+    return count;
   }
 
   void plan_tasks() {
@@ -142,62 +128,31 @@ class FilterGradient {
     row_chunks_ =
         std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, divide_up(rows_, tiles_.tallest));
     if (threads > 1) {
-      const std::int64_t wanted = divide_up(2 * threads, groups_ * column_chunks_);
+      const std::int64_t wanted = divide_up(2 * threads, group_tasks_ * column_chunks_);
       row_chunks_ = std::max(row_chunks_, std::min(wanted, divide_up(rows_, tiles_.tallest)));
-      if (groups_ * row_chunks_ * column_chunks_ < 2 * threads)
-        column_chunks_ = std::min(panels_, divide_up(2 * threads, groups_ * row_chunks_));
+      if (group_tasks_ * row_chunks_ * column_chunks_ < 2 * threads)
+        column_chunks_ = std::min(panels_, divide_up(2 * threads, group_tasks_ * row_chunks_));
     }
-  }
-
-  void plan_slab() {
-    const AxisGeometry &height = g_.axis[1], &width = g_.axis[2];
-    const std::int64_t terms = leaf_terms(0), blocks = numerics::block_count(terms);
-    segment_blocks_ = blocks;
-    if (slab_) {
-      row_pitch_ = span(width, width.out) * pixel_;
-      const double row_bytes =
-          static_cast<double>(row_pitch_ * g_.axis[0].filter * height.stride) * sizeof(T);
-      const double block_bytes = row_bytes * static_cast<double>(kBlock) / static_cast<double>(width.out);
-      segment_blocks_ =
-          std::clamp<std::int64_t>(static_cast<std::int64_t>(kSlabBytes / block_bytes), 1, blocks);
-      // The most that any segment needs: some rows of a leaf's only plane, or whole planes.
-      const std::int64_t most = std::min(segment_blocks_ * kBlock, terms), plane = height.out * width.out;
-      const std::int64_t rows = std::min(height.out, divide_up(most, width.out) + 1);
-      slab_rows_ = span(height, terms == plane ? rows : height.out);
-      slab_planes_ = std::min(divide_up(terms, plane), divide_up(most, plane) + 1);
-      tap_pitch_ = slab_rows_ * row_pitch_;
-      plane_pitch_ = g_.axis[0].filter * tap_pitch_;
-    } else {
-      row_pitch_ = width.in * g_.c;
-      tap_pitch_ = g_.axis[0].dilation * height.in * row_pitch_;
-    }
-  }
-
-  Segment segment(std::int64_t begin, std::int64_t end) const {
-    const std::int64_t q = g_.axis[2].out, plane_size = g_.axis[1].out * q;
-    const std::int64_t plane = begin / plane_size, last = (end - 1) / plane_size;
-    if (plane != last) return {begin, end, plane, last - plane + 1, 0, g_.axis[1].out};
-    const std::int64_t row = begin % plane_size / q;
-    return {begin, end, plane, 1, row, (end - 1) % plane_size / q - row + 1};
   }
 
   void run_task(const Part& part) const {
-    const std::int64_t k = columns_, terms = leaf_terms(0);
-    const std::int64_t panel_count = part.panel_end - part.panel_begin,
-                       row_count = part.row_end - part.row_begin;
+    const std::int64_t k = columns_, terms = slab_.leaf_terms(0);
+    const std::int64_t row_count = part.row_end - part.row_begin, groups = part.group_end - part.group_begin;
     const std::int64_t first_column = part.panel_begin * tiles_.width();
     Work work;
     work.part = part;
     work.columns = gemm::packed_columns(tiles_, std::min(part.panel_end * tiles_.width(), k) - first_column);
-    work.pack_dy = widened_ || k % tiles_.lanes != 0 || (panels_ > 1 && row_count >= kPackedRows);
+    work.pack_dy = size_of(dy_.dtype) != sizeof(T) || k % tiles_.lanes != 0 || groups_ > 1 ||
+                   (panels_ > 1 && row_count >= kPackedRows);
 
     const Scratch<Panel<T>> panels(panels_);
     gemm::lay_out_panels(tiles_, k, panels.data());
     const Scratch<const T*> rows(row_count);
-    const Scratch<T> slab(slab_ ? slab_planes_ * plane_pitch_ : 0);
-    const Scratch<T> dy(work.pack_dy ? std::min(segment_blocks_ * kBlock, terms) * work.columns : 0);
+    const Scratch<T> slab(slab_.elements(groups));
+    work.dy_of_group = work.pack_dy ? std::min(slab_.blocks() * kBlock, terms) * work.columns : 0;
+    const Scratch<T> dy(groups * work.dy_of_group);
     work.step = std::clamp<std::int64_t>(kPanelBytes / (kBlock * work.columns * std::int64_t{sizeof(T)}), 1,
-                                         segment_blocks_);
+                                         slab_.blocks());
     // A list of runs for every tap of the task, and one for all of them.
     work.first_tap = part.row_begin / g_.c_per_group();
     work.lists = skips_ ? (part.row_end - 1) / g_.c_per_group() - work.first_tap + 2 : 1;
@@ -206,12 +161,10 @@ class FilterGradient {
     const Scratch<std::int64_t> block_runs(work.lists * (work.step + 1));
     work.buffer_size = row_count * work.columns;
     const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
-    const Scratch<T> buffers(work.buffer_size * (levels + 1));
-    const T* base = slab_ ? slab.data() : x_.template as<T>() - before_x();
-    locate_rows(g_, base + part.group * g_.c_per_group(), tap_pitch_, row_pitch_, pixel_, part.row_begin,
-                part.row_end, rows.data());
+    work.buffers_of_group = work.buffer_size * (levels + 1);
+    const Scratch<T> buffers(groups * work.buffers_of_group);
+    slab_.locate(slab.data(), part.group_begin, part.row_begin, part.row_end, rows.data());
     work.rows = rows.data();
-    work.slab = slab.data();
     work.dy = dy.data();
     work.runs = runs.data();
     work.block_runs = block_runs.data();
@@ -219,52 +172,54 @@ class FilterGradient {
     work.panels = panels.data() + part.panel_begin;
 
     for (std::int64_t leaf = 0; leaf < leaves_; ++leaf) {
-      const std::int64_t count = leaf_terms(leaf), step = segment_blocks_ * kBlock;
+      const std::int64_t count = slab_.leaf_terms(leaf), step = slab_.blocks() * kBlock;
       for (std::int64_t begin = 0; begin < count; begin += step) {
-        const Segment s = segment(begin, std::min(begin + step, count));
-        if (slab_) fill_slab(leaf, s, work.slab);
-        for (std::int64_t j = 0, at = 0; j < panel_count; ++j) {
-          Panel<T>& panel = work.panels[j];
-          const std::int64_t width = panel.vectors * tiles_.lanes;
-          const Source from =
-              dy_.at((leaf * leaf_samples_ * positions_ + begin) * g_.k + part.group * k + panel.column);
-          panel.ldb = work.pack_dy ? width : g_.k;
-          if (work.pack_dy) {
-            panel.b = work.dy + at;
-            gemm::pack_panel(from, g_.k, 1, s.end - begin, panel.columns, width, work.dy + at);
-            at += (s.end - begin) * width;
-          } else {
-            panel.b = from.template as<T>();
-          }
+        const Segment s = slab_.segment(begin, std::min(begin + step, count));
+        if (slab_.used()) slab_.fill(leaf, s, part.group_begin, groups, slab.data());
+        const std::int64_t element = (leaf * slab_.leaf_samples() * positions_ + begin) * g_.k;
+        if (work.pack_dy) pack_dy(work, element, s.end - begin);
+        for (std::int64_t group = part.group_begin; group < part.group_end; ++group) {
+          find_panels(work, group, element, s.end - begin);
+          for (std::int64_t at = begin; at < s.end; at += work.step * kBlock)
+            run_blocks(work, group, leaf, s, at, std::min(at + work.step * kBlock, s.end), count);
         }
-        for (std::int64_t at = begin; at < s.end; at += work.step * kBlock)
-          run_blocks(work, leaf, s, at, std::min(at + work.step * kBlock, s.end), count);
       }
     }
   }
 
-  // The rows of x that a segment reads, with their border: for every plane, tap of the depth, row: [width,
-  // c].
-  void fill_slab(std::int64_t leaf, const Segment& segment, T* to) const {
-    const AxisGeometry &depth = g_.axis[0], &height = g_.axis[1], &width = g_.axis[2];
-    const gemm::Bordered<T> x{x_,
-                              {depth.in, depth.mode},
-                              {height.in, height.mode},
-                              {width.in, width.mode},
-                              g_.c,
-                              static_cast<T>(gemm::stored(g_.pad_value, x_.dtype)),
-                              pixel_ - g_.c};
-    for (std::int64_t plane = segment.plane; plane < segment.plane + segment.planes; ++plane)
-      for (std::int64_t t = 0; t < depth.filter; ++t)
-        x.widen_plane(leaf * leaf_samples_ + plane / depth.out,
-                      plane % depth.out * depth.stride + t * depth.dilation - depth.pad_before,
-                      segment.row * height.stride - height.pad_before, span(height, segment.rows),
-                      -width.pad_before, span(width, width.out),
-                      to + (plane - segment.plane) * plane_pitch_ + t * tap_pitch_);
+  // `count` positions of dy from an element on: groups, panels.
+  void pack_dy(const Work& work, std::int64_t element, std::int64_t count) const {
+    const Part& part = work.part;
+    if (panels_ == 1 && columns_ % tiles_.lanes == 0)
+      return gemm::split_groups(dy_.at(element + part.group_begin * columns_), g_.k, count,
+                                part.group_end - part.group_begin, columns_, work.dy, columns_,
+                                work.dy_of_group);
+    for (std::int64_t group = part.group_begin; group < part.group_end; ++group) {
+      T* to = work.dy + (group - part.group_begin) * work.dy_of_group;
+      for (std::int64_t j = 0; j < part.panel_end - part.panel_begin; ++j) {
+        const Panel<T>& panel = work.panels[j];
+        const std::int64_t width = panel.vectors * tiles_.lanes;
+        gemm::pack_panel(dy_.at(element + group * columns_ + panel.column), g_.k, 1, count, panel.columns,
+                         width, to);
+        to += count * width;
+      }
+    }
   }
 
-  void run_blocks(Work& work, std::int64_t leaf, const Segment& segment, std::int64_t begin, std::int64_t end,
-                  std::int64_t leaf_end) const {
+  void find_panels(const Work& work, std::int64_t group, std::int64_t element, std::int64_t count) const {
+    const Part& part = work.part;
+    const T* packed = work.dy + (group - part.group_begin) * work.dy_of_group;
+    for (std::int64_t j = 0; j < part.panel_end - part.panel_begin; ++j) {
+      Panel<T>& panel = work.panels[j];
+      const std::int64_t width = panel.vectors * tiles_.lanes;
+      panel.ldb = work.pack_dy ? width : g_.k;
+      panel.b = work.pack_dy ? packed : dy_.at(element + group * columns_ + panel.column).template as<T>();
+      packed += count * width;
+    }
+  }
+
+  void run_blocks(Work& work, std::int64_t group, std::int64_t leaf, const Segment& segment,
+                  std::int64_t begin, std::int64_t end, std::int64_t leaf_end) const {
     const Part& part = work.part;
     const bool last_block = end == leaf_end, last_leaf = leaf + 1 == leaves_;
     const T* sources[66];
@@ -273,32 +228,31 @@ class FilterGradient {
     tile.runs = work.runs;
     tile.blocks = divide_up(end - begin, kBlock);
     tile.skips = skips_;
-    const std::array<std::int64_t, 4> plan{begin, end, segment.plane, segment.row};
-    if (!slab_ || plan != work.planned) {  // the slabs of all leaves are alike
-      const RunOrigin origin =
-          slab_ ? RunOrigin{segment.plane, segment.row * g_.axis[1].stride, plane_pitch_, 0, pixel_}
-                : RunOrigin{-leaf * leaf_samples_ * g_.axis[0].out, 0, 0, g_.axis[0].in, pixel_};
+    const std::array<std::int64_t, 5> plan{slab_.used() ? 0 : leaf, begin, end, segment.plane, segment.row};
+    if (plan != work.planned) {  // the slabs of all leaves and groups are alike
       for (std::int64_t i = 0; i < work.lists; ++i)
-        plan_runs(g_, origin, row_pitch_, begin, end,
+        plan_runs(g_, slab_.origin(leaf, segment), begin, end,
                   i + 1 < work.lists ? tap_inside(g_, work.first_tap + i)
                                      : Inside{0, g_.axis[1].out, 0, g_.axis[2].out},
                   i * work.list_size, work.runs, work.block_runs + i * (work.step + 1));
       work.planned = plan;
     }
     const std::int64_t* const all_taps = work.block_runs + (work.lists - 1) * (work.step + 1);
-    tile.step = g_.axis[2].stride * pixel_;
+    tile.step = g_.axis[2].stride * slab_.pixel();
     tile.out = outs;
     tile.sources = sources;
 
     // Where the sums go, and what they are added to: the leaf's total so far, then the levels of the tree.
     const T* buffers[66];
     std::int64_t buffer_count = 0;
-    T* to = work.buffers;
+    const std::int64_t group_index = group - part.group_begin;
+    T* const leaf_total = work.buffers + group_index * work.buffers_of_group;
+    T* to = leaf_total;
     if (last_block) {
       const int levels = last_leaf ? 64 : std::countr_one(static_cast<std::uint64_t>(leaf));
       for (int level = 0; level < levels && leaf >> level != 0; ++level)
-        if ((leaf >> level & 1) != 0) buffers[buffer_count++] = work.buffers + (level + 1) * work.buffer_size;
-      to = work.buffers + (levels + 1) * work.buffer_size;
+        if ((leaf >> level & 1) != 0) buffers[buffer_count++] = leaf_total + (level + 1) * work.buffer_size;
+      to = leaf_total + (levels + 1) * work.buffer_size;
     }
     const bool to_dw = last_block && last_leaf;
     tile.source_count = buffer_count;
@@ -322,13 +276,13 @@ class FilterGradient {
         const std::int64_t at = row * work.columns + height * (panel.column - first_column);
         tile.b = panel.b + (begin - segment.begin) * panel.ldb;
         tile.ldb = panel.ldb;
-        tile.shift = depthwise_ ? panel.column : 0;
+        tile.shift = depthwise_ ? panel.column : group_index * slab_.group_pitch();
         tile.readable = panel.columns;
         for (std::int64_t i = 0; i < buffer_count; ++i) sources[i] = buffers[i] + at;
-        if (begin > 0) tile.initial = work.buffers + at;
+        if (begin > 0) tile.initial = leaf_total + at;
         if (to_dw) {
           tile.columns = panel.columns;
-          T* out = dw_ + (part.row_begin + row) * g_.k + part.group * columns_ + panel.column;
+          T* out = dw_ + (part.row_begin + row) * g_.k + group * columns_ + panel.column;
           for (std::int64_t i = 0; i < height; ++i) outs[i] = out + i * g_.k;
         } else {
           tile.columns = width;
@@ -352,16 +306,13 @@ class FilterGradient {
   const bool depthwise_;  ///< one group whose columns each read a channel of their own
   const std::int64_t groups_, columns_;
   const TileSet<T>& tiles_;
-  const std::int64_t rows_, positions_, leaf_samples_, leaves_, panels_;
-  const bool widened_;
-  const bool aliases_;  ///< pixels of x lie so that a line of each falls into the same sets of a cache
-  const bool slab_;
-  const std::int64_t pixel_;  ///< elements from pixel to pixel, of x or the slab
+  const std::int64_t rows_, positions_, panels_;
+  const std::int64_t task_groups_,
+      group_tasks_;  ///< groups that a task takes at most, and how many parts that is
+  const FilterSlab<T> slab_;
+  const std::int64_t leaves_;
   bool skips_ = false;
   std::int64_t row_chunks_ = 1, column_chunks_ = 1;
-  // Between neighbouring rows, taps of the depth, planes of the slab; without a slab x's own.
-  std::int64_t segment_blocks_ = 1, slab_rows_ = 0, slab_planes_ = 0, row_pitch_ = 0, tap_pitch_ = 0,
-               plane_pitch_ = 0;
 };
 
 void run(const ConvGeometry& g, ConstView x, ConstView dy, View dw, bool depthwise) {

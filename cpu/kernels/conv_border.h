@@ -80,6 +80,56 @@ struct Bordered {
   }
 };
 
+/// Bordered for groups that lie apart, so that what one group reads of a source with many lies together.
+template <class T>
+struct BorderedGroups {
+  Bordered<T> whole;
+  std::int64_t first = 0, groups = 1;  ///< that are copied
+  std::int64_t channels = 0;           ///< of one group
+
+  /// to[group][rows][columns][channels + gap], neighbouring groups group_pitch elements apart.
+  void widen_plane(std::int64_t sample, std::int64_t d, std::int64_t h, std::int64_t rows, std::int64_t w,
+                   std::int64_t columns, T* to, std::int64_t group_pitch) const {
+    const std::int64_t plane = whole.depth.at(d);
+    for (std::int64_t i = 0; i < rows; ++i, to += columns * pixel()) {
+      const std::int64_t row = plane < 0 ? -1 : whole.height.at(h + i);
+      if (row < 0) {
+        fill(columns, to, group_pitch);
+      } else {
+        const std::int64_t from =
+            ((sample * whole.depth.extent + plane) * whole.height.extent + row) * whole.width.extent;
+        widen_row(whole.source.at(from * whole.channels + first * channels), w, columns, to, group_pitch);
+      }
+    }
+  }
+
+ private:
+  std::int64_t pixel() const { return channels + whole.gap; }
+
+  void fill(std::int64_t columns, T* to, std::int64_t group_pitch) const {
+    for (std::int64_t group = 0; group < groups; ++group)
+      std::fill_n(to + group * group_pitch, columns * pixel(), whole.value);
+  }
+
+  // `row` begins at the first group's first channel.
+  void widen_row(Source row, std::int64_t w, std::int64_t columns, T* to, std::int64_t group_pitch) const {
+    const BorderAxis& axis = whole.width;
+    const std::int64_t begin = std::clamp<std::int64_t>(-w, 0, columns);
+    const std::int64_t end = std::clamp<std::int64_t>(axis.extent - w, begin, columns);
+    const auto border = [&](std::int64_t i, std::int64_t stop) {
+      if (axis.mode == PadMode::constant) return fill(stop - i, to + i * pixel(), group_pitch);
+      for (; i < stop; ++i)
+        split_groups(row.at(axis.at(w + i) * whole.channels), whole.channels, 1, groups, channels,
+                     to + i * pixel(), pixel(), group_pitch);
+    };
+    border(0, begin);
+    if (end > begin)
+      split_groups(row.at((w + begin) * whole.channels), whole.channels, end - begin, groups, channels,
+                   to + begin * pixel(), pixel(), group_pitch);
+    border(end, columns);
+  }
+};
+
 /// The source of a pass.
 template <class T>
 Bordered<T> bordered(const Pass& pass, std::int64_t channels) {

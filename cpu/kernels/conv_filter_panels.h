@@ -4,7 +4,6 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/gemm_panels.h"
@@ -26,8 +25,8 @@ class FilterPanels {
                     pass.tap_stride == pass.channels * pass.channel_stride;
     for (const PassAxis& axis : pass.axis)  // all taps, in the filter's order
       in_place = in_place && axis.taps == axis.filter && axis.filter_first == 0;
-    if (per_group_ > 1 && positions >= kPackedPositions) in_place = false;
-    by_task_ = !in_place && units <= kFewUnits;
+    if ((per_group_ > 1 || pass.groups > 1) && positions >= kPackedPositions) in_place = false;
+    by_task_ = !in_place && units <= kFewUnits && pass.groups == 1;
     for (std::int64_t group = 0; group < pass.groups; ++group) {
       Panel<T>* const of_group = panels_.data() + group * per_group_;
       lay_out_panels(tiles, pass.columns, of_group);
@@ -108,17 +107,15 @@ class FilterPanels {
   // Row after row of the filter, so that memory is read forward, and ahead of its use.
   void copy_rows(const T* from, const Panel<T>* panels, std::int64_t count, std::int64_t rows,
                  std::int64_t first_row, T* const* to) const {
-    constexpr std::int64_t kLine = 64 / sizeof(T), kAhead = 6;
+    constexpr std::int64_t kAhead = 6;
     for (std::int64_t row = 0; row < rows; ++row, from += pass_.channel_stride)
       for (std::int64_t i = 0; i < count; ++i) {
         if (to[i] == nullptr) continue;
         const T* line = from + panels[i].column;
         T* out = to[i] + (first_row + row) * panels[i].ldb;
         if (row + kAhead < rows) __builtin_prefetch(line + kAhead * pass_.channel_stride);
-        std::int64_t j = 0;
-        for (; j + kLine <= panels[i].columns; j += kLine) std::memcpy(out + j, line + j, 64);
-        for (; j < panels[i].columns; ++j) out[j] = line[j];
-        for (; j < panels[i].ldb; ++j) out[j] = T(0);
+        copy_few(line, out, panels[i].columns);
+        for (std::int64_t j = panels[i].columns; j < panels[i].ldb; ++j) out[j] = T(0);
       }
   }
 

@@ -50,7 +50,7 @@ inline Inside tap_inside(const ConvGeometry& g, std::int64_t tap) {
 }
 
 /// A pointer a row of dw: base (x or a slab, at output position (0, 0, 0), of the row's group) at the row's
-/// tap and channel.
+/// tap and channel; `pixel` elements lie between neighbouring positions of x.
 template <class T>
 void locate_rows(const ConvGeometry& g, const T* base, std::int64_t tap_pitch, std::int64_t row_pitch,
                  std::int64_t pixel, std::int64_t row_begin, std::int64_t row_end, const T** rows) {
@@ -72,19 +72,19 @@ void locate_rows(const ConvGeometry& g, const T* base, std::int64_t tap_pitch, s
 }
 
 /// Where the rows of A point: into a slab that begins with a plane (sample, o) and a row of x and has
-/// plane_pitch elements a plane, or, with a depth, into x itself. `pixel` elements lie from pixel to pixel.
+/// plane_pitch elements a plane, or, with a depth, into x itself. Elements between neighbouring rows and
+/// pixels.
 struct RunOrigin {
-  std::int64_t plane, row, plane_pitch, depth, pixel;
+  std::int64_t plane, row, plane_pitch, depth, row_pitch, pixel;
 };
 
 /// The runs of positions [begin, end) of a leaf, block by block: rows of q, joined where they touch; counted
 /// from runs[0], the first is runs[count].
-inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64_t row_pitch,
-                      std::int64_t begin, std::int64_t end, const Inside& inside, std::int64_t count,
-                      gemm::Run* runs, std::int64_t* block_runs) {
+inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64_t begin, std::int64_t end,
+                      const Inside& inside, std::int64_t count, gemm::Run* runs, std::int64_t* block_runs) {
   using numerics::kBlock;
   const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
-  const std::int64_t step = width.stride * origin.pixel;
+  const std::int64_t step = width.stride * origin.pixel, row_pitch = origin.row_pitch;
   std::int64_t block = 0, next = begin;  // `next`: the position behind the last run
   std::int64_t q = begin % width.out, p = begin / width.out % height.out;
   std::int64_t plane = begin / (width.out * height.out) - origin.plane;

@@ -1,7 +1,7 @@
 // The driver of a pass (conv_pass.h). Twin: cuda/kernels/gemm.cu. Loops, outermost first:
 //
-//   task   a group of output rows (at most about 384 KB of slab and sums), for some groups or panels
-//   group
+//   task   some output rows (at most about 384 KB of slab, sums and pointers), for some groups or panels
+//   group  or those narrow ones together whose columns share a cache line of the output
 //   blocks of 256 terms, as many as have 320 KB of filter; the sums of those before lie in y (for f16 and
 //          bf16 in f32 scratch)
 //   chunk  256 columns, so that the blocks' filters stay in the second-level cache
@@ -15,11 +15,14 @@
 #include <algorithm>
 #include <span>
 
+#include <hwy/cache_control.h>
+
 #include "core/numerics/order.h"
-#include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_filter_panels.h"
+#include "cpu/kernels/conv_pass_slab.h"
 #include "cpu/kernels/conv_runs.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/runtime/properties.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -27,11 +30,13 @@ namespace isobit::cpu::gemm {
 namespace {
 
 constexpr std::int64_t kTaskBytes = 384 << 10;  ///< of slab and sums
+constexpr std::int64_t kPositionBytes = 32;     ///< what the pointers of a position weigh
 constexpr std::int64_t kChunkColumns = 256;
 constexpr std::int64_t kFilterBytes = 320 << 10;  ///< of the blocks that a tile goes through at a time
 constexpr std::int64_t kLeastPositions = 60;
 constexpr std::int64_t kSkipChannels = 8;  ///< from here on a tap is worth leaving out
 constexpr double kSerialWork = 1 << 19;    ///< multiply-adds that are not worth waking a thread
+constexpr std::int64_t kLine = 64;         ///< bytes
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -46,24 +51,22 @@ class PassRunner {
         height_(pass.axis[1]),
         width_(pass.axis[2]),
         tiles_(pass.depthwise ? depthwise_tiles<T>() : tiles<T>(pass.columns)),
-        source_channels_(pass.depthwise ? pass.columns : pass.groups * pass.channels),
         out_channels_(pass.groups * pass.columns),
         planes_(pass.n * depth_.outputs),
         terms_(depth_.taps * height_.taps * width_.taps * pass.channels),
         blocks_(std::max<std::int64_t>(1, numerics::block_count(terms_))),
         panels_per_group_(panel_count(tiles_, pass.columns)),
         narrow_(size_of(pass.dtype) != sizeof(T)),
-        slab_(size_of(pass.source.dtype) != sizeof(T) || depth_.leaves() || height_.leaves() ||
-              width_.leaves()) {}
+        slab_(pass) {}
 
   void run() {
     if (planes_ * height_.outputs * width_.outputs == 0 || out_channels_ == 0) return;
     plan_tasks();
-    plan_pitches();
+    slab_.plan(unit_planes_, unit_rows_);
 
     const Scratch<AxisClass> rows(2 * height_.taps + 1), columns(2 * width_.taps + 1);
     plan_classes(rows.data(), columns.data());
-    const RunPitches pitches{tap_pitch_, row_pitch_, source_channels_};
+    const RunPitches pitches{slab_.tap_pitch(), slab_.row_pitch(), slab_.pixel()};
     const std::int64_t lists = row_classes_ * column_classes_ + (skips_ ? 1 : 0);
     const std::int64_t list_size = depth_.taps * height_.taps * width_.taps + blocks_ + 1;
     const Scratch<Run> runs(lists * list_size);
@@ -81,6 +84,7 @@ class PassRunner {
     const Scratch<T> packed(panels.packed_elements());
     panels.pack_all(packed.data());
     panels_ = &panels;
+    streams_ = can_stream() && out_bytes() > static_cast<double>(last_level_cache());
 
     const bool widen_bias = pass_.bias.data != nullptr && size_of(pass_.bias.dtype) != sizeof(T);
     const Scratch<T> bias(widen_bias ? out_channels_ : 0);
@@ -91,21 +95,26 @@ class PassRunner {
   }
 
  private:
-  // A run of whole planes, or of rows of one plane.
-  struct Unit {
-    std::int64_t plane, planes, row, rows;
-  };
+  // The output's bytes; of its elements every one belongs to some pass like this.
+  double out_bytes() const {
+    double bytes = static_cast<double>(pass_.n * out_channels_) * sizeof(T);
+    for (const PassAxis& axis : pass_.axis) bytes *= static_cast<double>(axis.place);
+    return bytes;
+  }
+  // Whole lines from the registers to memory, which nothing reads again.
+  bool can_stream() const {
+    return !narrow_ && !pass_.then && reinterpret_cast<std::uintptr_t>(pass_.out) % kLine == 0 &&
+           pass_.columns * std::int64_t{sizeof(T)} % kLine == 0 &&
+           tiles_.width() * std::int64_t{sizeof(T)} % kLine == 0;
+  }
 
   void plan_tasks() {
     const std::int64_t positions = planes_ * height_.outputs * width_.outputs;
     const double work = static_cast<double>(positions) * static_cast<double>(terms_ * out_channels_);
     const std::int64_t threads = work < kSerialWork ? 1 : thread_count();
     worth_skipping_ = work >= kSerialWork && pass_.zero_border();
-    std::int64_t row_bytes = 1;
+    std::int64_t row_bytes = 1 + slab_.row_bytes() + width_.outputs * kPositionBytes;
     if (blocks_ > 1 || narrow_) row_bytes += width_.outputs * out_channels_ * std::int64_t{sizeof(T)};
-    if (slab_)
-      row_bytes += std::max<std::int64_t>(depth_.taps, 1) * height_.step * width_.span(width_.outputs) *
-                   source_channels_ * std::int64_t{sizeof(T)};
     const std::int64_t least = divide_up(kLeastPositions, width_.outputs);
     std::int64_t rows = std::max(least, kTaskBytes / row_bytes);
     if (threads > 1)
@@ -122,19 +131,6 @@ class PassRunner {
     parts_ = 1;
     if (threads > 1 && units_ < 2 * threads)
       parts_ = std::min(divide_up(2 * threads, units_), pass_.groups > 1 ? pass_.groups : panels_per_group_);
-  }
-
-  void plan_pitches() {
-    if (slab_) {
-      slab_width_ = width_.span(width_.outputs);
-      slab_rows_ = height_.span(unit_rows_);
-      row_pitch_ = slab_width_ * source_channels_;
-      tap_pitch_ = slab_rows_ * row_pitch_;
-      plane_pitch_ = depth_.taps * tap_pitch_;
-    } else {
-      row_pitch_ = width_.source * source_channels_;
-      tap_pitch_ = height_.source * row_pitch_ * depth_.tap_step;
-    }
   }
 
   // Positions with the same border share a run list that leaves out the taps in it, where that saves time and
@@ -176,12 +172,15 @@ class PassRunner {
   void run_task(std::int64_t unit_index, std::int64_t part) const {
     const Unit u = unit(unit_index);
     const std::int64_t positions = u.planes * u.rows * width_.outputs;
-    const Scratch<T> slab(slab_ ? u.planes * plane_pitch_ : 0);
-    if (slab_) fill_slab(u, slab.data());
+    const bool by_group = pass_.groups > 1;  // what the parts of a unit share out; else panels
+    const std::int64_t group_begin = by_group ? part * pass_.groups / parts_ : 0,
+                       group_end = by_group ? (part + 1) * pass_.groups / parts_ : 1;
+    const Scratch<T> slab(slab_.elements(u, group_end - group_begin));
+    if (slab_.used()) slab_.fill(u, group_begin, group_end - group_begin, slab.data());
     const Scratch<const T*> rows(positions);
     const Scratch<T*> outs(positions);
     const Scratch<T> sums(narrow_ ? positions * out_channels_ : 0);
-    locate(u, slab.data(), rows.data());
+    locate(u, slab_.base(slab.data(), group_begin), rows.data());
     if (narrow_) {
       for (std::int64_t i = 0; i < positions; ++i) outs[i] = sums.data() + i * out_channels_;
     } else {
@@ -190,17 +189,23 @@ class PassRunner {
       for_each_place(u, [=](std::int64_t i, std::int64_t place) { to[i] = out + place; });
     }
 
-    std::int64_t first = 0, last = out_channels_;  // the channels that this part stores
-    if (pass_.groups > 1 || parts_ == 1) {
-      const std::int64_t begin = part * pass_.groups / parts_, end = (part + 1) * pass_.groups / parts_;
-      for (std::int64_t group = begin; group < end; ++group)
-        run_group(u, group, 0, panels_per_group_, rows.data(), outs.data());
-      first = begin * pass_.columns;
-      last = end * pass_.columns;
+    std::int64_t first, last;  // the channels that this part stores
+    if (by_group) {
+      // Groups of one panel that share a cache line of the output go together.
+      const std::int64_t together =
+          panels_per_group_ > 1
+              ? 1
+              : std::max<std::int64_t>(1, kLine / (pass_.columns * std::int64_t{sizeof(T)}));
+      for (std::int64_t group = group_begin; group < group_end; group += together)
+        run_group(u, group, group - group_begin, 0,
+                  panels_per_group_ > 1 ? panels_per_group_ : std::min(together, group_end - group),
+                  rows.data(), outs.data());
+      first = group_begin * pass_.columns;
+      last = group_end * pass_.columns;
     } else {
       const std::int64_t begin = part * panels_per_group_ / parts_,
                          end = (part + 1) * panels_per_group_ / parts_;
-      run_group(u, 0, begin, end, rows.data(), outs.data());
+      run_group(u, 0, 0, begin, end, rows.data(), outs.data());
       first = begin * tiles_.width();
       last = std::min(end * tiles_.width(), pass_.columns);
     }
@@ -210,6 +215,7 @@ class PassRunner {
                pass_.dtype, last - first);
       });
     if (pass_.then) activate(u, first, last);
+    if (streams_) hwy::FlushStream();
   }
 
   // The channels [first, last) that a task has stored, rows of the output together where they are whole.
@@ -229,17 +235,6 @@ class PassRunner {
     apply();
   }
 
-  // The input rows of a unit with their border: for every plane, tap of the depth, row: [width, channels].
-  void fill_slab(const Unit& u, T* to) const {
-    const Bordered<T> source = bordered<T>(pass_, source_channels_);
-    for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane)
-      for (std::int64_t t = 0; t < depth_.taps; ++t)
-        source.widen_plane(plane / depth_.outputs,
-                           plane % depth_.outputs * depth_.step + depth_.tap_first + t * depth_.tap_step,
-                           u.row * height_.step + height_.lowest(), height_.span(u.rows), width_.lowest(),
-                           slab_width_, to + (plane - u.plane) * plane_pitch_ + t * tap_pitch_);
-  }
-
   // fn(i, plane, p, q_begin, q_end) for the positions of a unit, class after class; i counts positions.
   template <class Fn>
   void for_each_segment(const Unit& u, const Fn& fn) const {
@@ -257,25 +252,12 @@ class PassRunner {
   }
 
   // A pointer a position: to its first tap, in the slab or in the source itself.
-  void locate(const Unit& u, const T* slab, const T** rows) const {
-    const std::int64_t column_step = width_.step * source_channels_;
+  void locate(const Unit& u, const T* base, const T** rows) const {
+    const std::int64_t column_step = width_.step * slab_.pixel();
     for_each_segment(
         u, [&](std::int64_t i, std::int64_t plane, std::int64_t p, std::int64_t q, std::int64_t end) {
-          std::int64_t at = 0;
-          if (slab_) {
-            at = (plane - u.plane) * plane_pitch_ +
-                 ((p - u.row) * height_.step + height_.tap_first - height_.lowest()) * row_pitch_ +
-                 (width_.tap_first - width_.lowest()) * source_channels_;
-          } else {
-            const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
-            at = (((sample * depth_.source + o * depth_.step + depth_.tap_first) * height_.source +
-                   p * height_.step + height_.tap_first) *
-                      width_.source +
-                  width_.tap_first) *
-                 source_channels_;
-          }
-          const T* base = (slab_ ? slab : pass_.source.template as<T>()) + at;
-          for (; q < end; ++q) rows[i++] = base + q * column_step;
+          const T* const first = base + slab_.first_tap(u, plane, p);
+          for (; q < end; ++q) rows[i++] = first + q * column_step;
         });
   }
 
@@ -293,8 +275,9 @@ class PassRunner {
         });
   }
 
-  void run_group(const Unit& u, std::int64_t group, std::int64_t panel_begin, std::int64_t panel_end,
-                 const T* const* rows, T* const* outs) const {
+  // `index`: which of the task's groups it is. Groups of one panel: as many groups as panels.
+  void run_group(const Unit& u, std::int64_t group, std::int64_t index, std::int64_t panel_begin,
+                 std::int64_t panel_end, const T* const* rows, T* const* outs) const {
     Tile<T> tile;
     tile.runs = runs_;
     const std::int64_t chunk =
@@ -312,11 +295,13 @@ class PassRunner {
       tile.accumulate = block > 0;
       const bool last = block + step >= blocks_;
       tile.relu = last && pass_.relu;
+      tile.stream = streams_ && tile.blocks == blocks_;
       for (std::int64_t from = panel_begin; from < panel_end; from += chunk) {
         const std::int64_t count = std::min(chunk, panel_end - from);
         T* to = packed.data();
         for (std::int64_t j = 0; j < count; ++j) {
           panels[j] = panels_->group(group)[from + j];
+          panels[j].group = panels_per_group_ > 1 ? 0 : from + j;
           places[j] = panels_->by_task() && panels[j].packed ? to : nullptr;
           if (places[j] == nullptr) {
             panels[j].b += term * panels[j].ldb;
@@ -335,7 +320,8 @@ class PassRunner {
           tile.block_runs = block_runs_ + list * (blocks_ + 1) + block;
           tile.rows = rows + first_position;
           tile.out = outs + first_position;
-          run_tiles(group, positions, last, panels.span().first(static_cast<std::size_t>(count)), tile);
+          run_tiles(group, index, positions, last, panels.span().first(static_cast<std::size_t>(count)),
+                    tile);
           first_position += positions;
         }
       }
@@ -343,8 +329,8 @@ class PassRunner {
   }
 
   // The positions of one class, for the panels of a chunk.
-  void run_tiles(std::int64_t group, std::int64_t positions, bool last, std::span<const Panel<T>> panels,
-                 Tile<T> tile) const {
+  void run_tiles(std::int64_t group, std::int64_t index, std::int64_t positions, bool last,
+                 std::span<const Panel<T>> panels, Tile<T> tile) const {
     tile.skips = skips_;
     while (positions > 0) {
       const std::int64_t height = tiles_.height(positions);
@@ -352,8 +338,8 @@ class PassRunner {
         tile.b = panel.b;
         tile.ldb = panel.ldb;
         tile.columns = panel.columns;
-        tile.out_shift = group * pass_.columns + panel.column;
-        tile.shift = pass_.depthwise ? panel.column : group * pass_.channels;
+        tile.out_shift = (group + panel.group) * pass_.columns + panel.column;
+        tile.shift = pass_.depthwise ? panel.column : (index + panel.group) * slab_.group_pitch();
         tile.bias = last && bias_ != nullptr ? bias_ + tile.out_shift : nullptr;
         const auto kernel = tiles_.kernel[height - 1][panel.vectors - 1];
         if (!kernel(tile)) [[unlikely]] {  // a sum of -0: with the taps of the border after all
@@ -373,12 +359,12 @@ class PassRunner {
   const Pass& pass_;
   const PassAxis &depth_, &height_, &width_;
   const TileSet<T>& tiles_;
-  const std::int64_t source_channels_, out_channels_, planes_, terms_, blocks_, panels_per_group_;
-  const bool narrow_, slab_;
+  const std::int64_t out_channels_, planes_, terms_, blocks_, panels_per_group_;
+  const bool narrow_;
+  PassSlab<T> slab_;
   std::int64_t unit_planes_ = 0, unit_rows_ = 0, units_per_plane_ = 0, units_ = 0, parts_ = 1;
-  // Between neighbouring rows, taps of the depth, planes of the slab; without a slab the source's own.
-  std::int64_t slab_width_ = 0, slab_rows_ = 0, row_pitch_ = 0, tap_pitch_ = 0, plane_pitch_ = 0;
   bool worth_skipping_ = false, skips_ = false;
+  bool streams_ = false;  ///< the output is larger than the caches, and stored past them
   std::int64_t row_classes_ = 1, column_classes_ = 1;
   const AxisClass *rows_ = nullptr, *columns_ = nullptr;
   const Run* runs_ = nullptr;

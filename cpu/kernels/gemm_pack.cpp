@@ -103,6 +103,51 @@ HWY_INLINE void transpose(const T* from, std::int64_t from_stride, std::int64_t 
 }
 #endif
 
+// Groups of kChannels, a pixel after the other. What the next pixels hold is on its way meanwhile: their
+// distance is more than the processor guesses.
+template <std::int64_t kChannels, class T>
+HWY_INLINE void split_groups_of(const T* from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                                T* to, std::int64_t to_pitch, std::int64_t group_pitch) {
+  constexpr hn::CappedTag<T, kChannels> d;
+  constexpr std::int64_t lanes = hn::MaxLanes(d), kLine = 64 / sizeof(T), kAhead = 8;
+  for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += pitch, to += to_pitch) {
+    if (pixel + kAhead < pixels)
+      for (std::int64_t at = 0; at < groups * kChannels; at += kLine)
+        __builtin_prefetch(from + kAhead * pitch + at);
+    for (std::int64_t group = 0; group < groups; ++group)
+      for (std::int64_t i = 0; i < kChannels; i += lanes)
+        hn::StoreU(hn::LoadU(d, from + group * kChannels + i), d, to + group * group_pitch + i);
+  }
+}
+template <class T>
+HWY_INLINE bool split_groups(const T* from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                             std::int64_t channels, T* to, std::int64_t to_pitch, std::int64_t group_pitch) {
+  switch (channels) {
+    case 4:
+      split_groups_of<4>(from, pitch, pixels, groups, to, to_pitch, group_pitch);
+      return true;
+    case 8:
+      split_groups_of<8>(from, pitch, pixels, groups, to, to_pitch, group_pitch);
+      return true;
+    case 16:
+      split_groups_of<16>(from, pitch, pixels, groups, to, to_pitch, group_pitch);
+      return true;
+    case 32:
+      split_groups_of<32>(from, pitch, pixels, groups, to, to_pitch, group_pitch);
+      return true;
+    default:
+      return false;
+  }
+}
+bool split_groups_f32(const float* from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                      std::int64_t channels, float* to, std::int64_t to_pitch, std::int64_t group_pitch) {
+  return split_groups(from, pitch, pixels, groups, channels, to, to_pitch, group_pitch);
+}
+bool split_groups_f64(const double* from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                      std::int64_t channels, double* to, std::int64_t to_pitch, std::int64_t group_pitch) {
+  return split_groups(from, pitch, pixels, groups, channels, to, to_pitch, group_pitch);
+}
+
 void transpose_f32(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                    float* to, std::int64_t to_stride) {
   transpose(from, from_stride, rows, columns, to, to_stride);
@@ -130,6 +175,8 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace isobit::cpu {
+HWY_EXPORT(split_groups_f32);
+HWY_EXPORT(split_groups_f64);
 HWY_EXPORT(transpose_f32);
 HWY_EXPORT(transpose_f64);
 HWY_EXPORT(widen_f16);
@@ -229,13 +276,22 @@ void pack_transposed(Source from, std::int64_t column_stride, std::int64_t rows,
 template <class T>
 void copy_rows(const T* from, std::int64_t row_stride, std::int64_t rows, std::int64_t columns,
                std::int64_t width, T* to) {
-  constexpr std::int64_t kLine = 64 / sizeof(T);
   for (std::int64_t row = 0; row < rows; ++row, from += row_stride, to += width) {
-    std::int64_t j = 0;
-    for (; j + kLine <= columns; j += kLine) std::memcpy(to + j, from + j, 64);
-    for (; j < columns; ++j) to[j] = from[j];
-    for (; j < width; ++j) to[j] = T(0);
+    copy_few(from, to, columns);
+    for (std::int64_t j = columns; j < width; ++j) to[j] = T(0);
   }
+}
+
+// Whether there is a loop for groups of so many channels.
+bool split_known(const float* from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                 std::int64_t channels, float* to, std::int64_t to_pitch, std::int64_t group_pitch) {
+  return HWY_DYNAMIC_DISPATCH(split_groups_f32)(from, pitch, pixels, groups, channels, to, to_pitch,
+                                                group_pitch);
+}
+bool split_known(const double* from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                 std::int64_t channels, double* to, std::int64_t to_pitch, std::int64_t group_pitch) {
+  return HWY_DYNAMIC_DISPATCH(split_groups_f64)(from, pitch, pixels, groups, channels, to, to_pitch,
+                                                group_pitch);
 }
 
 }  // namespace
@@ -246,8 +302,11 @@ void pack_panel(Source from, std::int64_t row_stride, std::int64_t column_stride
   // An operand without elements may have no address to step from.
   if (columns == 0) std::fill(to, to + rows * width, T(0));
   if (rows == 0 || columns == 0) return;
-  if (column_stride == 1 && size_of(from.dtype) == sizeof(T))
-    return copy_rows(from.as<T>(), row_stride, rows, columns, width, to);
+  if (column_stride == 1 && size_of(from.dtype) == sizeof(T)) {
+    if (columns < width || !split_known(from.as<T>(), row_stride, rows, 1, columns, to, width, 0))
+      copy_rows(from.as<T>(), row_stride, rows, columns, width, to);
+    return;
+  }
   if (columns < width)
     for (std::int64_t row = 0; row < rows; ++row)
       std::fill(to + row * width + columns, to + (row + 1) * width, T(0));
@@ -262,6 +321,42 @@ void pack_panel(Source from, std::int64_t row_stride, std::int64_t column_stride
   }
 }
 
+template <class T>
+void split_groups(Source from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                  std::int64_t channels, T* to, std::int64_t to_pitch, std::int64_t group_pitch) {
+  if (channels == 0) return;
+  if (size_of(from.dtype) == sizeof(T)) {
+    if (split_known(from.as<T>(), pitch, pixels, groups, channels, to, to_pitch, group_pitch)) return;
+    for (std::int64_t group = 0; group < groups; ++group)
+      for (std::int64_t pixel = 0; pixel < pixels; ++pixel)
+        copy_few(from.as<T>() + pixel * pitch + group * channels, to + group * group_pitch + pixel * to_pitch,
+                 channels);
+    return;
+  }
+  constexpr std::int64_t kStrip = 512;  // elements that are widened at a time
+  T strip[kStrip];
+  const std::int64_t most = kStrip / channels;
+  for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
+    const Source row = from.at(pixel * pitch);
+    T* const place = to + pixel * to_pitch;
+    if (most < 2) {
+      for (std::int64_t group = 0; group < groups; ++group)
+        widen(row.at(group * channels), place + group * group_pitch, channels);
+      continue;
+    }
+    for (std::int64_t first = 0; first < groups; first += most) {
+      const std::int64_t count = std::min(most, groups - first);
+      widen(row.at(first * channels), strip, count * channels);
+      for (std::int64_t i = 0; i < count; ++i)
+        copy_few(strip + i * channels, place + (first + i) * group_pitch, channels);
+    }
+  }
+}
+
+template void split_groups(Source, std::int64_t, std::int64_t, std::int64_t, std::int64_t, float*,
+                           std::int64_t, std::int64_t);
+template void split_groups(Source, std::int64_t, std::int64_t, std::int64_t, std::int64_t, double*,
+                           std::int64_t, std::int64_t);
 template void widen(Source, float*, std::int64_t);
 template void widen(Source, double*, std::int64_t);
 template void narrow(const float*, void*, DType, std::int64_t);

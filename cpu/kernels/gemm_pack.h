@@ -5,6 +5,7 @@
 #include <isobit/dtype.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace isobit::cpu::gemm {
 
@@ -25,6 +26,23 @@ struct Source {
   }
 };
 
+/// Copies a few elements, a short row of channels or filters, without a call.
+template <class T>
+inline void copy_few(const T* from, T* to, std::int64_t count) {
+  constexpr std::int64_t kLine = 64 / sizeof(T), kHalf = 32 / sizeof(T), kQuarter = 16 / sizeof(T);
+  std::int64_t i = 0;
+  for (; i + kLine <= count; i += kLine) std::memcpy(to + i, from + i, 64);
+  if (i + kHalf <= count) {
+    std::memcpy(to + i, from + i, 32);
+    i += kHalf;
+  }
+  if (i + kQuarter <= count) {
+    std::memcpy(to + i, from + i, 16);
+    i += kQuarter;
+  }
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 /// T is the type computed in: f64 for f64, else f32.
 template <class T>
 void widen(Source from, T* to, std::int64_t count);
@@ -39,6 +57,12 @@ bool all_finite(Source from, std::int64_t count);
 template <class T>
 void pack_panel(Source from, std::int64_t row_stride, std::int64_t column_stride, std::int64_t rows,
                 std::int64_t columns, std::int64_t width, T* to);
+
+/// The groups of some pixels, each by itself: to[group * group_pitch + pixel * to_pitch + c] =
+/// from[pixel * pitch + group * channels + c], widened, for c < channels.
+template <class T>
+void split_groups(Source from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
+                  std::int64_t channels, T* to, std::int64_t to_pitch, std::int64_t group_pitch);
 
 /// to[i * to_stride + j] = from[j * from_stride + i] for i < rows, j < columns.
 void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,

@@ -17,6 +17,7 @@ struct Panel {
   std::int64_t column, columns;  ///< first column in its matrix, columns stored
   int vectors;
   bool packed;
+  std::int64_t group = 0;  ///< counted from the first of those that are computed together
 };
 
 /// The panels of `columns` columns, without their memory.

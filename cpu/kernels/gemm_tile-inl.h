@@ -49,7 +49,9 @@ HWY_NOINLINE void finish(const Tile<T>& tile, const T* sums, std::int64_t rows, 
       auto v = hn::Load(d, sums + (row * vectors + j) * lanes);
       if (tile.bias != nullptr) v = hn::Add(v, load_part<D>(tile.bias + j * lanes, count));
       if (tile.relu) v = hn::IfThenElse(hn::Lt(v, zero), zero, v);
-      if (count >= lanes) {
+      if (tile.stream) {
+        hn::Stream(v, d, out);
+      } else if (count >= lanes) {
         hn::StoreU(v, d, out);
       } else {
         hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, out);
@@ -141,11 +143,16 @@ struct RegisterTile {
     }
   }
 
-  template <int kIndex>
+  template <int kIndex, bool kStream>
   static HWY_INLINE void store(T* const* out, std::int64_t shift, const Accumulators& acc) {
     if constexpr (kIndex < kRows * kVectors) {
-      hn::StoreU(acc[kIndex], D(), out[kIndex / kVectors] + shift + kIndex % kVectors * kLanes);
-      store<kIndex + 1>(out, shift, acc);
+      T* const to = out[kIndex / kVectors] + shift + kIndex % kVectors * kLanes;
+      if constexpr (kStream) {
+        hn::Stream(acc[kIndex], D(), to);
+      } else {
+        hn::StoreU(acc[kIndex], D(), to);
+      }
+      store<kIndex + 1, kStream>(out, shift, acc);
     }
   }
 
@@ -182,15 +189,16 @@ struct RegisterTile {
     return !hn::AllFalse(integers, hn::Eq(least, minus_zero));
   }
 
-  // The sums that the terms will be added to arrive from memory while the terms are multiplied.
+  // The sums that the terms will be added to, and the lines that the results go to, arrive from memory while
+  // the terms are multiplied.
   static HWY_INLINE void prefetch(const Tile<T>& tile) {
     constexpr std::int64_t kLine = 64 / sizeof(T), kSize = kRows * kVectors * kLanes;
     for (std::int64_t i = 0; i < tile.source_count; ++i)
       for (std::int64_t at = 0; at < kSize; at += kLine) __builtin_prefetch(tile.sources[i] + at);
-    if (tile.accumulate)
-      for (std::int64_t row = 0; row < kRows; ++row)
-        for (std::int64_t at = 0; at < kVectors * kLanes; at += kLine)
-          __builtin_prefetch(tile.out[row] + tile.out_shift + at);
+    if (tile.stream) return;
+    for (std::int64_t row = 0; row < kRows; ++row)
+      for (std::int64_t at = 0; at < kVectors * kLanes; at += kLine)
+        __builtin_prefetch(tile.out[row] + tile.out_shift + at, 1);
   }
 
   static HWY_NOINLINE bool run(const Tile<T>& tile) {
@@ -247,7 +255,11 @@ struct RegisterTile {
     }
     for (std::int64_t i = 0; i < tile.source_count; ++i) add<0>(tile.sources[i], acc);
     if (tile.bias == nullptr && !tile.relu && whole) {
-      store<0>(tile.out, tile.out_shift, acc);
+      if (tile.stream) {
+        store<0, true>(tile.out, tile.out_shift, acc);
+      } else {
+        store<0, false>(tile.out, tile.out_shift, acc);
+      }
     } else {
       spill<0>(acc, totals);
       finish<D>(tile, totals, kRows, kVectors);

@@ -16,7 +16,7 @@ template <class T>
 const gemm::TileSet<T>& tiles_of(std::int64_t columns) {
 #if HWY_TARGET == HWY_AVX3
   using Half = hn::CappedTag<T, 32 / sizeof(T)>;
-  static constexpr gemm::TileSet<T> narrow = make_set<Half, 1>(std::make_integer_sequence<int, 8>());
+  static constexpr gemm::TileSet<T> narrow = make_set<Half, 1>(std::make_integer_sequence<int, 10>());
   static constexpr gemm::TileSet<T> wide = make_set<Tag<T>, 2>(std::make_integer_sequence<int, 10>());
   return columns <= 32 / std::int64_t{sizeof(T)} ? narrow : wide;
 #elif HWY_TARGET == HWY_AVX2

@@ -47,6 +47,7 @@ struct Tile {
   const T* initial = nullptr;
   T* levels = nullptr;  ///< one tile for every bit of blocks - 1
   bool relu = false;
+  bool stream = false;      ///< whole panels go to memory past the caches; out and its panels on whole lines
   const T* bias = nullptr;  ///< of the first column; `columns` of them
   const T* const* sources = nullptr;
   std::int64_t source_count = 0;

@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 #include "cpu/runtime/isa.h"
 #include "cpu/runtime/thread_pool.h"
@@ -55,6 +58,24 @@ std::vector<DeviceProperty> properties() {
         {"memory", fmt::format("{:.1f} GiB", static_cast<double>(pages) * static_cast<double>(page) / kGiB)});
   }
   return list;
+}
+
+std::int64_t last_level_cache() {
+  // Not sysconf: it counts the last-level caches of a whole package, of which a core may reach only one.
+  static const std::int64_t bytes = [] {
+    std::int64_t most = 0;
+    for (int i = 0; i < 8; ++i) {
+      const std::string size = first_line(fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/size", i));
+      std::int64_t count = 0;
+      const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), count);
+      if (error != std::errc() || end == size.data() + size.size()) continue;
+      most = std::max(most, std::min(count, std::int64_t{1} << 30) << (*end == 'M'   ? 20
+                                                                       : *end == 'K' ? 10
+                                                                                     : 0));
+    }
+    return most > 0 ? most : std::int64_t{32} << 20;
+  }();
+  return bytes;
 }
 
 }  // namespace isobit::cpu

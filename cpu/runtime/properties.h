@@ -2,11 +2,15 @@
 #pragma once
 #include <isobit/device.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace isobit::cpu {
 
 /// Read from the system at each call; what the system does not tell is left out.
 std::vector<DeviceProperty> properties();
+
+/// Bytes of the largest cache, 32 MiB where the system does not tell. Read once.
+std::int64_t last_level_cache();
 
 }  // namespace isobit::cpu
