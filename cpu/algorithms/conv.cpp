@@ -18,6 +18,7 @@ void set_conv_algorithms(AlgorithmLists& lists) {
   });
   lists.conv_forward.set({
       {"small", kernels::refuse_conv_forward_small, kernels::conv_forward_small},
+      {"depthwise_strips", kernels::refuse_conv_forward_strips, kernels::conv_forward_strips},
       {"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},
       {"over_space", kernels::refuse_conv_forward_over_space, kernels::conv_forward_over_space},
       {"implicit_gemm", nullptr, kernels::conv_forward_implicit_gemm},
@@ -27,6 +28,7 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"folded", kernels::refuse_conv_backward_input_folded, kernels::conv_backward_input_folded},
       {"linear", kernels::refuse_conv_backward_input_linear, kernels::conv_backward_input_linear},
       {"small", kernels::refuse_conv_backward_input_small, kernels::conv_backward_input_small},
+      {"depthwise_strips", kernels::refuse_conv_backward_input_strips, kernels::conv_backward_input_strips},
       {"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
       {"over_space", kernels::refuse_conv_backward_input_over_space, kernels::conv_backward_input_over_space},
       {"implicit_gemm", kernels::refuse_conv_backward_input_implicit_gemm,
@@ -35,6 +37,7 @@ void set_conv_algorithms(AlgorithmLists& lists) {
   });
   lists.conv_backward_filter.set({
       {"linear", kernels::refuse_conv_backward_filter_linear, kernels::conv_backward_filter_linear},
+      {"depthwise_strips", kernels::refuse_conv_backward_filter_strips, kernels::conv_backward_filter_strips},
       {"depthwise", kernels::refuse_conv_backward_filter_depthwise, kernels::conv_backward_filter_depthwise},
       {"implicit_gemm", nullptr, kernels::conv_backward_filter_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_filter},

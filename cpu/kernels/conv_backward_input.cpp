@@ -16,8 +16,10 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <vector>
 
 #include "core/folded_gradient.h"
+#include "cpu/kernels/conv_depthwise.h"
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/conv_over_space.h"
 #include "cpu/kernels/conv_pass.h"
@@ -121,15 +123,18 @@ void for_each_phase(const ConvGeometry& g, const Fn& fn) {
   }
 }
 
-void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
+// The same with the channels as columns, for groups of one channel and one filter.
+gemm::Pass depthwise_pass_of(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   gemm::Pass pass = pass_of(g, dy, w, dx);
-  if (depthwise) {
-    pass.depthwise = true;
-    pass.groups = 1;
-    pass.columns = pass.channel_stride = g.c;
-    pass.column_stride = 1;
-  }
+  pass.depthwise = true;
+  pass.groups = 1;
+  pass.columns = pass.channel_stride = g.c;
+  pass.column_stride = 1;
+  return pass;
+}
 
+void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
+  gemm::Pass pass = depthwise ? depthwise_pass_of(g, dy, w, dx) : pass_of(g, dy, w, dx);
   clear_the_rest(g, dx);
   for_each_phase(g, [&](const gemm::PassAxes& axes) {
     pass.axis = axes;
@@ -164,6 +169,24 @@ const char* refuse_over_space(const ConvGeometry& g, ConstView dy, ConstView w, 
   return gemm::refuse_over_space(pass_of(g, dy, w, dx), all.span());
 }
 
+constexpr std::int64_t kMostPasses = 64;  ///< of strips, which hold the plans of all at once
+
+const char* refuse_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  if (const char* reason = refuse_depthwise(g)) return reason;
+  std::int64_t passes = 1;
+  for (const AxisGeometry& axis : g.axis) {
+    if (phases(axis) > kMostPasses / std::max<std::int64_t>(passes, 1)) return "too many stride phases";
+    passes *= phases(axis);
+  }
+  const char* refused = nullptr;
+  gemm::Pass pass = depthwise_pass_of(g, dy, w, dx);
+  for_each_phase(g, [&](const gemm::PassAxes& axes) {
+    pass.axis = axes;
+    if (refused == nullptr) refused = gemm::refuse_strips(pass);
+  });
+  return refused;
+}
+
 constexpr const char* kFolds = "an axis folds";
 
 }  // namespace
@@ -186,6 +209,22 @@ const char* refuse_conv_backward_input_over_space(const ConvGeometry& g, ConstVi
   return refuse_over_space(g, dy, w, dx);
 }
 
+void conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  clear_the_rest(g, dx);
+  std::vector<gemm::Pass> passes;
+  gemm::Pass pass = depthwise_pass_of(g, dy, w, dx);
+  for_each_phase(g, [&](const gemm::PassAxes& axes) {
+    pass.axis = axes;
+    passes.push_back(pass);
+  });
+  gemm::run_strips(passes);
+}
+
+const char* refuse_conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  if (g.folds()) return kFolds;
+  return refuse_strips(g, dy, w, dx);
+}
+
 void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(g, dy, w, dx, refuse_depthwise(g) == nullptr, true);
 }
@@ -200,6 +239,8 @@ void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w
         if (refuse_small(part) == nullptr) return conv_backward_input_small(part, dy_part, filter, to);
         if (refuse_over_space(part, dy_part, filter, to) == nullptr)
           return conv_backward_input_over_space(part, dy_part, filter, to);
+        if (refuse_strips(part, dy_part, filter, to) == nullptr)
+          return conv_backward_input_strips(part, dy_part, filter, to);
         run(part, dy_part, filter, to, refuse_depthwise(part) == nullptr);
       },
       pad_backward};

@@ -16,6 +16,11 @@ void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, Cons
 const char* refuse_conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 
+/// Serves groups of one channel and one filter whose phases have filters a few columns wide and that fill a
+/// vector: straight from dy, all phases together.
+const char* refuse_conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+
 /// Serves groups of one channel and one filter, in vectors of channels.
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);

@@ -7,6 +7,7 @@
 
 #include "core/activation.h"
 #include "cpu/kernels/conv_border.h"
+#include "cpu/kernels/conv_depthwise.h"
 #include "cpu/kernels/conv_over_space.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/kernels.h"
@@ -110,6 +111,17 @@ const char* refuse_conv_forward_over_space(const ConvGeometry& g, ConstView x, C
   if (g.k > 4) return "more filters than four fill vectors";
   const gemm::Pass pass = pass_of(g, x, w, epilogue, y, false);
   return gemm::refuse_over_space(pass, {&pass.axis, 1});
+}
+
+void conv_forward_strips(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
+  const gemm::Pass pass = pass_of(g, x, w, epilogue, y, true);
+  gemm::run_strips({&pass, 1});
+}
+
+const char* refuse_conv_forward_strips(const ConvGeometry& g, ConstView x, ConstView w,
+                                       const Epilogue& epilogue, View y) {
+  if (const char* reason = refuse_depthwise(g)) return reason;
+  return gemm::refuse_strips(pass_of(g, x, w, epilogue, y, true));
 }
 
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView, ConstView, const Epilogue&,

@@ -16,6 +16,12 @@ void conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w, const E
 /// Why a problem is not small in that sense, in any direction; null when it is.
 const char* refuse_small(const ConvGeometry& g);
 
+/// Serves groups of one channel and one filter where the filter is a few columns wide, the stride 1 or 2 and
+/// the channels fill a vector: straight from x.
+const char* refuse_conv_forward_strips(const ConvGeometry& g, ConstView x, ConstView w,
+                                       const Epilogue& epilogue, View y);
+void conv_forward_strips(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
+
 /// Serves groups of one channel and one filter, in vectors of channels.
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w,
                                           const Epilogue& epilogue, View y);

@@ -62,6 +62,23 @@ TEST(ConvParity, LargeBorders) {
   check(shapes, {DType::f32, DType::f16}, Values::hard);
 }
 
+// Depthwise strips: inside and at every edge, two rows at a time and one, blocks and leaves, vectors that
+// overlap; an output that does not pass through the cache.
+TEST(ConvParity, DepthwiseStrips) {
+  const auto shapes = parsed({
+      "mb3g77ic77ih19oc77kh3ph1n\"same\"",
+      "mb2g48ic48ih20iw29oc48kh5kw5ph2pw2n\"five\"",
+      "mb3g35ic35ih15iw33oc35kh3kw3sh2sw2ph1pw1n\"strided\"",
+      "mb2g32ic32ih16iw31oc32kh5kw5sh2sw2ph2pw2n\"strided_five\"",
+      "mb2g40ic40ih12iw24oc40kh3kw3ph1pw1@reflectn\"reflect\"",
+      "mb35g16ic16ih9oc16kh3ph1n\"leaves\"",
+  });
+  check(shapes, {DType::f32, DType::f64}, Values::plain);
+  check(shapes, {DType::f32, DType::f64}, Values::tiny);
+  check(shapes, {DType::f32, DType::f64}, Values::hard);
+  check(parsed({"mb1g32ic32ih240iw280oc32kh3kw3ph1pw1n\"large\""}), {DType::f32}, Values::plain);
+}
+
 // Passes without a plan: partial vectors of filters beside each other and at the end of memory, borders on
 // all sides, outputs that do not lie together, blocks.
 TEST(ConvParity, LittleWork) {
@@ -103,7 +120,9 @@ TEST(ConvParity, SpecialisedAlgorithmsServe) {
   served("mb1ic8ih8oc8kh3ph1n\"served\"", "small", 2);
   served("mb2g24ic24ih9oc24kh3ph1n\"served\"", "small", 2);
   served("mb8ic8ih10oc16kh3ph1n\"served\"", "small", 0);
-  served("mb64g24ic24ih9oc24kh3ph1n\"served\"", "depthwise", 3);
+  served("mb64g24ic24ih9oc24kh3ph1n\"served\"", "depthwise_strips", 3);
+  served("mb64g24ic24ih9oc24kh3sh2ph1n\"served\"", "depthwise_strips", 3);
+  served("mb64g24ic24ih9oc24kh3dh1ph2n\"served\"", "depthwise", 3);
   served("mb2ic24ih9oc24kh3ph1n\"served\"", "implicit_gemm", 3);
   served("mb1ic3ih64oc32kh7sh2ph3n\"served\"", "over_space", 1);
   served("mb2ic1ih28oc32kh5ph2n\"served\"", "over_space", 1);

@@ -1,0 +1,252 @@
+// The strips of depthwise convolution (depthwise_strip.h), once for every instruction set. AVX-512: two rows
+// of 8 outputs, 16 sums beside two rows of the filter in 32 registers; AVX2: one row of 8 in 16. Seven,
+// because the maps of common networks are multiples of seven wide.
+#include "cpu/kernels/depthwise_strip.h"
+
+#include <algorithm>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/kernels/depthwise_strip.cpp"
+#include "hwy/cache_control.h"
+#include "hwy/foreach_target.h"
+#include "cpu/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace isobit::cpu::HWY_NAMESPACE {
+namespace {
+
+using gemm::Strip;
+using gemm::StripSet;
+
+// What follows the sums of a strip: bias, relu.
+template <class T>
+HWY_NOINLINE void finish(const Strip<T>& strip, std::int64_t channel, const T* sums, std::int64_t rows,
+                         std::int64_t width) {
+  using V = Vec<T>;
+  const V bias = strip.bias != nullptr ? load<T>(strip.bias + channel) : V(T{0}), zero(T{0});
+  for (std::int64_t row = 0; row < rows; ++row) {
+    T* out = strip.out[row] + channel;
+    for (std::int64_t q = 0; q < width; ++q, out += strip.out_step, sums += V::size) {
+      V sum = load<T>(sums);
+      if (strip.bias != nullptr) sum += bias;
+      if (strip.relu) sum = select(sum < zero, zero, sum);
+      if (strip.stream) {
+        hn::Stream(sum.raw, Tag<T>(), out);
+      } else {
+        store(sum, out);
+      }
+    }
+  }
+}
+
+// Every array is indexed by constants only (the recursion on template arguments), so that it lives in
+// registers.
+template <class T, int kTaps, int kStep, int kWidth, int kRows, bool kEdge>
+struct StripKernel {
+  using V = Vec<T>;
+  using Taps = V[kTaps];
+  using Sums = V[kRows * kWidth];
+  static constexpr std::int64_t kLanes = V::size;
+  static constexpr int kColumns = (kWidth - 1) * kStep + kTaps;
+
+  // What a row of the source is reached by.
+  struct Row {
+    const T* from;
+    std::int64_t step;
+    const std::int64_t* offsets;
+    const T* border;
+
+    template <int kColumn>
+    HWY_INLINE V at() const {
+      if constexpr (kEdge) {
+        const std::int64_t offset = offsets[kColumn];
+        return load<T>(offset < 0 ? border : from + offset);
+      } else {
+        return load<T>(from + kColumn * step);
+      }
+    }
+  };
+
+  template <int kIndex>
+  static HWY_INLINE void clear(Sums& sums) {
+    if constexpr (kIndex < kRows * kWidth) {
+      sums[kIndex] = V(T{0});
+      clear<kIndex + 1>(sums);
+    }
+  }
+
+  template <int kTap>
+  static HWY_INLINE void load_taps(const T* filter, Taps& taps) {
+    if constexpr (kTap < kTaps) {
+      taps[kTap] = load<T>(filter + kTap * kLanes);
+      load_taps<kTap + 1>(filter, taps);
+    }
+  }
+
+  // The element of column kColumn, to the sums of output row kRow that read it.
+  template <int kRow, int kColumn, int kTap>
+  static HWY_INLINE void add(V x, const Taps& taps, Sums& sums) {
+    if constexpr (kTap < kTaps) {
+      constexpr int kFrom = kColumn - kTap;
+      if constexpr (kFrom >= 0 && kFrom % kStep == 0 && kFrom / kStep < kWidth) {
+        V& sum = sums[kRow * kWidth + kFrom / kStep];
+        sum = fma(x, taps[kTap], sum);
+      }
+      add<kRow, kColumn, kTap + 1>(x, taps, sums);
+    }
+  }
+
+  // A row of the source, to the sums of the first row (by `upper`) and of the second (by `lower`).
+  template <bool kUpper, bool kLower, int kColumn>
+  static HWY_INLINE void add_row(const Row& row, const Taps& upper, const Taps& lower, Sums& sums) {
+    if constexpr (kColumn < kColumns) {
+      const V x = row.template at<kColumn>();
+      if constexpr (kUpper) add<0, kColumn, 0>(x, upper, sums);
+      if constexpr (kLower) add<kRows - 1, kColumn, 0>(x, lower, sums);
+      add_row<kUpper, kLower, kColumn + 1>(row, upper, lower, sums);
+    }
+  }
+
+  template <int kIndex>
+  static HWY_INLINE void store_all(const Strip<T>& strip, std::int64_t channel, const Sums& sums) {
+    if constexpr (kIndex < kRows * kWidth) {
+      store(sums[kIndex], strip.out[kIndex / kWidth] + channel + kIndex % kWidth * strip.out_step);
+      store_all<kIndex + 1>(strip, channel, sums);
+    }
+  }
+
+  template <int kIndex>
+  static HWY_INLINE void spill(const Sums& sums, T* to) {
+    if constexpr (kIndex < kRows * kWidth) {
+      store(sums[kIndex], to + kIndex * kLanes);
+      spill<kIndex + 1>(sums, to);
+    }
+  }
+
+  template <int kIndex>
+  static HWY_INLINE void stream_all(const Strip<T>& strip, std::int64_t channel, const Sums& sums) {
+    if constexpr (kIndex < kRows * kWidth) {
+      hn::Stream(sums[kIndex].raw, Tag<T>(),
+                 strip.out[kIndex / kWidth] + channel + kIndex % kWidth * strip.out_step);
+      stream_all<kIndex + 1>(strip, channel, sums);
+    }
+  }
+
+  static HWY_NOINLINE void run(const Strip<T>& strip) {
+    const T* filter = strip.filter;
+    const std::int64_t last = strip.channels - kLanes, row_taps = strip.row_taps, planes = strip.planes;
+    for (std::int64_t v = strip.first_vector; v < strip.first_vector + strip.vectors; ++v) {
+      const std::int64_t channel = std::min(v * kLanes, last);
+      const T* const* from = strip.rows;
+      const std::int64_t* const* offsets = strip.offsets;
+      Sums sums;
+      clear<0>(sums);
+      for (std::int64_t plane = 0; plane < planes; ++plane) {
+        Taps upper, lower;
+        const auto next = [&]() HWY_ATTR {
+          return Row{*from++ + channel, strip.column_step, kEdge ? *offsets++ : nullptr, strip.border};
+        };
+        load_taps<0>(filter, upper);
+        add_row<true, false, 0>(next(), upper, upper, sums);
+        for (std::int64_t r = 1; r < row_taps; ++r) {
+          if constexpr (kRows > 1) load_taps<0>(filter, lower);
+          filter += kTaps * kLanes;
+          load_taps<0>(filter, upper);
+          add_row<true, (kRows > 1), 0>(next(), upper, lower, sums);
+        }
+        if constexpr (kRows > 1) {
+          load_taps<0>(filter, lower);
+          add_row<false, true, 0>(next(), lower, lower, sums);
+        }
+        filter += kTaps * kLanes;
+      }
+      if (strip.bias != nullptr || strip.relu) {
+        alignas(64) T spilled[kRows * kWidth * kLanes];
+        spill<0>(sums, spilled);
+        finish<T>(strip, channel, spilled, kRows, kWidth);
+      } else if (strip.stream) {
+        stream_all<0>(strip, channel, sums);
+      } else {
+        store_all<0>(strip, channel, sums);
+      }
+    }
+  }
+};
+
+#if HWY_TARGET == HWY_AVX3
+constexpr int kMostRows = 2, kWide = 8, kHalf = 7, kNarrow = 3;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kMostRows = 1, kWide = 8, kHalf = 7, kNarrow = 3;
+#else
+constexpr int kMostRows = 1, kWide = 1, kHalf = 1, kNarrow = 1;
+#endif
+
+template <class T, int kTaps, int kStep>
+const StripSet<T>* set() {
+  constexpr int kRows = kStep == 1 ? kMostRows : 1;
+  static constexpr StripSet<T> all{std::int64_t{Vec<T>::size},
+                                   kRows,
+                                   {kWide, kHalf, kNarrow, 1},
+                                   {{{StripKernel<T, kTaps, kStep, kWide, 1, false>::run,
+                                      StripKernel<T, kTaps, kStep, kWide, 1, true>::run},
+                                     {StripKernel<T, kTaps, kStep, kWide, kRows, false>::run,
+                                      StripKernel<T, kTaps, kStep, kWide, kRows, true>::run}},
+                                    {{StripKernel<T, kTaps, kStep, kHalf, 1, false>::run,
+                                      StripKernel<T, kTaps, kStep, kHalf, 1, true>::run},
+                                     {StripKernel<T, kTaps, kStep, kHalf, kRows, false>::run,
+                                      StripKernel<T, kTaps, kStep, kHalf, kRows, true>::run}},
+                                    {{nullptr, StripKernel<T, kTaps, kStep, kNarrow, 1, true>::run},
+                                     {nullptr, StripKernel<T, kTaps, kStep, kNarrow, kRows, true>::run}},
+                                    {{nullptr, StripKernel<T, kTaps, kStep, 1, 1, true>::run},
+                                     {nullptr, StripKernel<T, kTaps, kStep, 1, kRows, true>::run}}}};
+  return &all;
+}
+
+template <class T>
+const StripSet<T>* strips_of(std::int64_t taps, std::int64_t step) {
+  if (step == 1) {
+    if (taps == 1) return set<T, 1, 1>();
+    if (taps == 2) return set<T, 2, 1>();
+    if (taps == 3) return set<T, 3, 1>();
+    if (taps == 5) return set<T, 5, 1>();
+  } else if (step == 2) {
+    if (taps == 3) return set<T, 3, 2>();
+    if (taps == 5) return set<T, 5, 2>();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const StripSet<float>* strips_f32(std::int64_t taps, std::int64_t step) {
+  return strips_of<float>(taps, step);
+}
+const StripSet<double>* strips_f64(std::int64_t taps, std::int64_t step) {
+  return strips_of<double>(taps, step);
+}
+
+}  // namespace isobit::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace isobit::cpu {
+HWY_EXPORT(strips_f32);
+HWY_EXPORT(strips_f64);
+}  // namespace isobit::cpu
+
+namespace isobit::cpu::gemm {
+
+template <>
+const StripSet<float>* strips<float>(std::int64_t taps, std::int64_t step) {
+  return HWY_DYNAMIC_DISPATCH(strips_f32)(taps, step);
+}
+template <>
+const StripSet<double>* strips<double>(std::int64_t taps, std::int64_t step) {
+  return HWY_DYNAMIC_DISPATCH(strips_f64)(taps, step);
+}
+void flush_strips() {
+  hwy::FlushStream();
+}
+
+}  // namespace isobit::cpu::gemm
+#endif
