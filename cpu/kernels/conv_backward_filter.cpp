@@ -38,7 +38,7 @@ using numerics::kBlock;
 constexpr std::int64_t kPanelBytes = 128 << 10;  ///< of dy, of the blocks that a tile goes through at a time
 constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
 constexpr std::int64_t kChunkColumns = 128;
-constexpr std::int64_t kGroupChannels = 32;  ///< small groups of a task together
+constexpr std::int64_t kGroupChannels = 64;  ///< small groups of a task together
 constexpr std::int64_t kSkipChannels = 8;
 constexpr std::int64_t kPackedRows = 100;  ///< of a task: from here on packing dy pays
 constexpr double kSerialWork = 1 << 19;    ///< multiply-adds that are not worth waking a thread

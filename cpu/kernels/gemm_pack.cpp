@@ -109,11 +109,14 @@ template <std::int64_t kChannels, class T>
 HWY_INLINE void split_groups_of(const T* from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
                                 T* to, std::int64_t to_pitch, std::int64_t group_pitch) {
   constexpr hn::CappedTag<T, kChannels> d;
-  constexpr std::int64_t lanes = hn::MaxLanes(d), kLine = 64 / sizeof(T), kAhead = 8;
+  constexpr std::int64_t lanes = hn::MaxLanes(d), kAhead = 8;
+  const std::uintptr_t distance = static_cast<std::uintptr_t>(kAhead * pitch) * sizeof(T),
+                       bytes = static_cast<std::uintptr_t>(groups * kChannels) * sizeof(T);
   for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += pitch, to += to_pitch) {
-    if (pixel + kAhead < pixels)
-      for (std::int64_t at = 0; at < groups * kChannels; at += kLine)
-        __builtin_prefetch(from + kAhead * pitch + at);
+    // Behind the last pixel lies the next row's first, or nothing, which a prefetch may point to.
+    const std::uintptr_t ahead = reinterpret_cast<std::uintptr_t>(from) + distance;
+    for (std::uintptr_t at = 0; at < bytes; at += 64)
+      __builtin_prefetch(reinterpret_cast<const void*>(ahead + at));
     for (std::int64_t group = 0; group < groups; ++group)
       for (std::int64_t i = 0; i < kChannels; i += lanes)
         hn::StoreU(hn::LoadU(d, from + group * kChannels + i), d, to + group * group_pitch + i);
