@@ -1,18 +1,23 @@
 // Activations of a convolution that its tiles do not apply in registers.
 #pragma once
+#include <isobit/dtype.h>
+
 #include <optional>
 
 #include "core/op_codes.h"
 
 namespace isobit {
 
-/// The element-wise function that is left to be applied to the stored elements; nothing for relu, which the
-/// tiles of every device apply themselves.
-constexpr std::optional<UnaryOp> left_by_tiles(Activation activation) {
+/// The element-wise function that is left to be applied to the stored elements of type `stored`; nothing for
+/// relu, which the tiles of every device apply themselves, unless storing rounds: the relu of what was
+/// rounded to -0 is -0, that of the sum below 0 would be 0.
+constexpr std::optional<UnaryOp> left_by_tiles(Activation activation, DType stored) {
   switch (activation) {
     case Activation::none:
-    case Activation::relu:
       return std::nullopt;
+    case Activation::relu:
+      if (stored == DType::f32 || stored == DType::f64) return std::nullopt;
+      return UnaryOp::relu;
     case Activation::leaky_relu:
       return UnaryOp::leaky_relu;
     case Activation::silu:
@@ -25,6 +30,11 @@ constexpr std::optional<UnaryOp> left_by_tiles(Activation activation) {
       return UnaryOp::gelu;
   }
   return std::nullopt;
+}
+
+/// Whether the tiles apply relu.
+constexpr bool relu_by_tiles(Activation activation, DType stored) {
+  return activation == Activation::relu && !left_by_tiles(activation, stored);
 }
 
 }  // namespace isobit

@@ -97,6 +97,27 @@ void add_vanishing_products(Suite& suite) {
         });
       }
     }
+  // Sums that storing rounds to zeros of both signs: what follows sees these, not the sums.
+  for (const char* shape : kShapes)
+    for (const DType dtype : {DType::f16, DType::bf16})
+      for (const Activation activation : {Activation::relu, Activation::leaky_relu}) {
+        const ConvGeometry g = parse_conv_shape(shape).geometry;
+        const char* const name = activation == Activation::relu ? "relu" : "leaky_relu";
+        Case* c =
+            suite.open("conv_forward", dtype, fmt::format("{} {} of vanishing sums", g.to_string(), name));
+        if (c == nullptr) continue;
+        for (const std::int64_t numel : {g.x_size(), g.w_size()}) {
+          HostArray array = c->random(dtype, numel);
+          set_magnitude(array, dtype == DType::f16 ? 0x1p-14 : 0x1p-68);
+          c->in(std::move(array));
+        }
+        c->out(dtype, g.y_size()).run([&](Backend& b, const Operands& o) {
+          Epilogue epilogue;
+          epilogue.activation = activation;
+          epilogue.slope = 0.125;
+          b.conv_forward(g, o.in[0], o.in[1], epilogue, o.out[0]);
+        });
+      }
 }
 
 }  // namespace isobit::verify

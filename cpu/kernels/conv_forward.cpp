@@ -43,8 +43,8 @@ gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilog
   pass.out = y.data;
   pass.dtype = y.dtype;
   pass.bias = {epilogue.bias.data, epilogue.bias.dtype};
-  pass.relu = epilogue.activation == Activation::relu;
-  pass.then = left_by_tiles(epilogue.activation);
+  pass.relu = relu_by_tiles(epilogue.activation, y.dtype);
+  pass.then = left_by_tiles(epilogue.activation, y.dtype);
   pass.parameter = epilogue.slope;
   if (depthwise) {
     pass.depthwise = true;

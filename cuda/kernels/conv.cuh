@@ -2,6 +2,7 @@
 // one thread walks them, a convolution's numbers as kernels take them, the taps of a stride phase, what
 // follows the sum.
 #pragma once
+#include "core/activation.h"
 #include "core/numerics/pad_index.h"
 #include "cuda/kernels/element.cuh"
 
@@ -156,7 +157,7 @@ inline Finish make_finish(const Epilogue& e, DType dtype) {
   if (e.bias.data != nullptr && e.bias.dtype != dtype)
     throw Error("conv_forward", "bias is " + std::string(name_of(e.bias.dtype)) + ", expected " +
                                     std::string(name_of(dtype)) + " as x is");
-  return {e.bias.data, e.activation == Activation::relu};
+  return {e.bias.data, relu_by_tiles(e.activation, dtype)};
 }
 /// What follows in memory: the activations that Finish does not hold, in place.
 void activate(const Epilogue& e, View y);

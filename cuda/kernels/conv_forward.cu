@@ -1,6 +1,5 @@
 // y[n, o, p, q, k]: a product of rows (n, o, p, q), columns k and terms (t, r, s, c), whose a is x, gathered
 // (gemm.cuh), and whose b is the filter as it lies. What lies outside of x is read through its padding mode.
-#include "core/activation.h"
 #include "cuda/kernels/conv.h"
 #include "cuda/kernels/gemm.cuh"
 #include "cuda/kernels/kernels.h"
@@ -57,7 +56,7 @@ void run(TileShape shape, const ConvGeometry& g, ConstView x, ConstView w, const
 }  // namespace
 
 void activate(const Epilogue& e, View y) {
-  if (const auto op = left_by_tiles(e.activation)) unary(*op, e.slope, y, y);
+  if (const auto op = left_by_tiles(e.activation, y.dtype)) unary(*op, e.slope, y, y);
 }
 
 const char* refuse_conv_forward_tiled(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {
