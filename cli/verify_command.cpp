@@ -146,7 +146,7 @@ int verify_command(const VerifyArguments& a) {
   options.stop = [] { return InterruptGuard::requested(); };
   if (a.part_given) {
     const auto [part, parts] = parse_part(a.part);
-    options.choose = part_of(part, parts);
+    options.choose = verify::part_of(part, parts);
   }
   const int jobs = a.jobs > 0 ? a.jobs : default_jobs(a, options.devices);
   const verify::Report report = jobs > 1 ? run_in_processes(options, jobs) : verify::run(options);

@@ -158,20 +158,12 @@ void join(verify::Report& all, const Json& part) {
 
 }  // namespace
 
-std::function<bool(const std::string&)> part_of(int part, int parts) {
-  return [=](const std::string& name) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, its high half folded in: the low bits alone are even
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    return (hash ^ hash >> 32) % static_cast<std::uint64_t>(parts) + 1 == static_cast<std::uint64_t>(part);
-  };
-}
-
 verify::Report run_in_processes(verify::Options options, int jobs) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::unique_ptr<PartProcess>> others;
   for (int part = 2; part <= jobs; ++part)
     others.push_back(std::make_unique<PartProcess>(options, part, jobs));
-  options.choose = part_of(1, jobs);
+  options.choose = verify::part_of(1, jobs);
   if (options.progress) {  // the parts are alike: as this one goes, so go the others
     options.progress = [show = options.progress, jobs](verify::Progress p) {
       for (std::int64_t* count : {&p.problems, &p.all_problems, &p.equal, &p.different}) *count *= jobs;

@@ -3,14 +3,10 @@
 #pragma once
 #include <isobit/verify.h>
 
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
 namespace isobit::cli {
-
-/// Whether a problem, by its name, is in part `part` (from 1) of `parts`. The same on every machine.
-std::function<bool(const std::string&)> part_of(int part, int parts);
 
 /// Runs the problems of `options` in `jobs` processes, this one among them, and joins their reports.
 /// `options.choose` must not be set. Throws Error when a process ends without a report.

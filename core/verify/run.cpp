@@ -56,4 +56,12 @@ Report run(const Options& options) {
   return suite.take_report();
 }
 
+std::function<bool(const std::string&)> part_of(int part, int parts) {
+  return [=](const std::string& name) {
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, its high half folded in: the low bits alone are even
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return (hash ^ hash >> 32) % static_cast<std::uint64_t>(parts) + 1 == static_cast<std::uint64_t>(part);
+  };
+}
+
 }  // namespace isobit::verify

@@ -86,4 +86,8 @@ struct Report {
 /// named twice, a filter that leaves nothing.
 Report run(const Options& options);
 
+/// For Options::choose: about one of `parts` parts of the problems, the `part`-th from 1 on, always the same.
+/// Every problem is in one of them.
+std::function<bool(const std::string&)> part_of(int part, int parts);
+
 }  // namespace isobit::verify
