@@ -91,9 +91,10 @@ class Round {
       // The definition on its own device is the judge.
       if (&backend_ == &backend(Device::cpu()) && algorithm == "reference") continue;
       only_judge = false;
-      // A quick run takes one variant, a full one all of them. Places alternate, and both are seen in a full
-      // run even where there is but one variant.
-      const std::size_t runs = suite_.full() ? std::max<std::size_t>(variants.size(), 2) : 1;
+      // A quick run takes one variant, a full one as many as the device calls enough. Places alternate, and
+      // both are seen in a full run even where there is but one variant.
+      const std::size_t enough = varied_ != nullptr ? varied_->enough() : 1;
+      const std::size_t runs = suite_.full() ? std::max<std::size_t>(enough, 2) : 1;
       for (std::size_t i = 0; i < runs; ++i) {
         const std::size_t turn = i + case_.hash() % 1024;
         const bool aligned = (i + (case_.hash() >> 32)) % 2 == 0;

@@ -4,8 +4,11 @@
 #include <isobit/error.h>
 #include <isobit/verify.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "core/backend.h"
+#include "core/variants.h"
 #include "core/verify/device_array.h"
 #include "core/verify/families.h"
 #include "tests/support/broken.h"
@@ -189,6 +192,35 @@ TEST_F(Verify, RunsWhatIsChosen) {
   EXPECT_EQ(last.rfind("matmul f64 13x31:31x33b3 ", 0), 0u) << last;
   options.choose = [](const std::string&) { return false; };
   EXPECT_THROW(verify::run(options), Error);  // nothing to do
+}
+
+// Parts are a whole; a full run takes every way of the CPU, and three orders of simt's four.
+TEST_F(Verify, TakesEnoughWaysOfEveryPart) {
+  verify::Options options;
+  options.kernels = {"arange"};
+  options.full = true;
+  for (const char* name : {"cpu", "simt"}) {
+    const bool is_there = std::any_of(devices().begin(), devices().end(),
+                                      [&](const DeviceInfo& info) { return info.device.name() == name; });
+    if (!is_there) continue;
+    options.devices = {Device::parse(name)};
+    auto* const varied = dynamic_cast<HasVariants*>(&backend(options.devices[0]));
+    ASSERT_NE(varied, nullptr);
+    const auto ways = static_cast<std::int64_t>(varied->enough());
+    EXPECT_EQ(ways,
+              options.devices[0] == Device::cpu() ? static_cast<std::int64_t>(varied->variants().size()) : 3);
+    std::int64_t problems = 0;
+    for (int part = 1; part <= 3; ++part) {
+      options.choose = verify::part_of(part, 3);
+      const verify::Report report = verify::run(options);
+      EXPECT_TRUE(report.ok());
+      EXPECT_GT(report.problems, 0);
+      EXPECT_EQ(report.equal, report.problems * ways);  // one algorithm
+      problems += report.problems;
+    }
+    options.choose = {};
+    EXPECT_EQ(verify::run(options).problems, problems);
+  }
 }
 
 TEST(VerifyValues, AreWhatTheyPromise) {
