@@ -18,8 +18,12 @@ inline bool is_set(const char* variable) {
   return value != nullptr && *value == '1';
 }
 
-inline bool is_long() { return is_set("ISOBIT_LONG"); }
-inline bool every_problem() { return is_long() || is_set("ISOBIT_EVERY_PROBLEM"); }
+inline bool is_long() {
+  return is_set("ISOBIT_LONG");
+}
+inline bool every_problem() {
+  return is_long() || is_set("ISOBIT_EVERY_PROBLEM");
+}
 
 /// All registered devices but the CPU.
 inline std::vector<Device> other_devices() {
