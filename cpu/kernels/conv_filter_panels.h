@@ -4,7 +4,9 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
+#include "core/numerics/order.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/gemm_panels.h"
 #include "cpu/runtime/thread_pool.h"
@@ -95,7 +97,65 @@ class FilterPanels {
     }
   }
 
+  /// What follows when `step` blocks from `block` on of the panels [from, from + chunk) have been worked
+  /// through, of all in [first, last): pointers into `room`, for tiles to ask for. Nothing where all of it
+  /// stays in the cache, and where the filter is read as it lies.
+  Fetch<T> after(std::int64_t block, std::int64_t step, std::int64_t from, std::int64_t chunk,
+                 std::int64_t first, std::int64_t last, std::span<const T*> room) const {
+    const std::int64_t blocks = numerics::block_count(terms());
+    from += chunk;
+    if (from >= last) {
+      from = first;
+      block += step;
+    }
+    if (pass_.groups > 1 || (last - first <= chunk && blocks <= step)) return {};
+    if (block >= blocks) {
+      if (by_task_) return {};
+      block = 0;  // the next task's
+    }
+    const std::int64_t term = block * numerics::kBlock;
+    return fetch(panels_.data() + from, std::min(chunk, last - from), term,
+                 std::min(term + step * numerics::kBlock, terms()), room);
+  }
+
  private:
+  // Where terms [begin, end) of some panels of the only group will be read from.
+  Fetch<T> fetch(const Panel<T>* panels, std::int64_t count, std::int64_t begin, std::int64_t end,
+                 std::span<const T*> room) const {
+    const T** const to = room.data();
+    const auto most = static_cast<std::int64_t>(room.size());
+    Fetch<T> all;
+    all.rows = to;
+    if (!by_task_) {
+      for (std::int64_t i = 0; i < count && i < most; ++i) {
+        if (!panels[i].packed) continue;
+        to[all.count++] = panels[i].b + begin * panels[i].ldb;
+        all.lines = std::max(all.lines, lines((end - begin) * panels[i].ldb));
+      }
+      return all;
+    }
+    if (size_of(pass_.filter.dtype) != sizeof(T)) return all;
+    const std::int64_t columns = panels[count - 1].column + panels[count - 1].columns - panels[0].column;
+    for (std::int64_t term = begin; term < end;) {
+      const std::int64_t channel = term % pass_.channels,
+                         length = std::min(pass_.channels - channel, end - term);
+      const Source from =
+          pass_.filter.at(tap_index(term / pass_.channels) * pass_.tap_stride +
+                          channel * pass_.channel_stride + panels[0].column * pass_.column_stride);
+      const bool by_term = pass_.column_stride == 1;
+      const std::int64_t rows = by_term ? length : columns;
+      for (std::int64_t i = 0; i < rows && all.count < most; ++i)
+        to[all.count++] = from.template as<T>() + i * (by_term ? pass_.channel_stride : pass_.column_stride);
+      all.lines = std::max(all.lines, lines(by_term ? columns : length));
+      term += length;
+    }
+    return all;
+  }
+
+  static std::int64_t lines(std::int64_t elements) {
+    constexpr std::int64_t kLine = 64 / sizeof(T);
+    return (elements + kLine - 1) / kLine;
+  }
   static constexpr std::int64_t kPackedPositions =
       48;  ///< from here on a packed filter beats one that is strided
   static constexpr std::int64_t kFewUnits = 2;

@@ -8,6 +8,8 @@
 //   tile   up to 10 positions, whose terms stay in the first-level cache
 //   panel  of up to two vectors of filters
 //
+// While a tile multiplies it asks for what comes next: the next tile's pixels, the next chunk's filters.
+//
 // Which task a thread takes decides nothing: every element belongs to one task, and its blocks are added in
 // order.
 #include "cpu/kernels/conv_pass.h"
@@ -288,6 +290,7 @@ class PassRunner {
     const Scratch<Panel<T>> panels(chunk);
     const Scratch<T*> places(chunk);
     const Scratch<T> packed(panels_->by_task() ? step * numerics::kBlock * chunk * tiles_.width() : 0);
+    const Scratch<const T*> ahead(pass_.groups > 1 ? 0 : step * numerics::kBlock);
     for (std::int64_t block = 0; block < blocks_; block += step) {
       const std::int64_t term = block * numerics::kBlock,
                          end = std::min(term + step * numerics::kBlock, terms_);
@@ -311,6 +314,7 @@ class PassRunner {
           }
         }
         if (to != packed.data()) panels_->pack(group, panels.data(), count, term, end, places.data());
+        Fetch<T> fetch = panels_->after(block, step, from, chunk, panel_begin, panel_end, ahead.span());
         std::int64_t first_position = 0;
         for (std::int64_t list = 0; list < row_classes_ * column_classes_; ++list) {
           const AxisClass &row = rows_[list / column_classes_], &column = columns_[list % column_classes_];
@@ -321,20 +325,30 @@ class PassRunner {
           tile.rows = rows + first_position;
           tile.out = outs + first_position;
           run_tiles(group, index, positions, last, panels.span().first(static_cast<std::size_t>(count)),
-                    tile);
+                    from == panel_begin ? end - term : 0, &fetch, tile);
           first_position += positions;
         }
       }
     }
   }
 
-  // The positions of one class, for the panels of a chunk.
+  // The positions of one class, for the panels of a chunk. `fresh`: terms that have not been read before, or
+  // 0.
   void run_tiles(std::int64_t group, std::int64_t index, std::int64_t positions, bool last,
-                 std::span<const Panel<T>> panels, Tile<T> tile) const {
+                 std::span<const Panel<T>> panels, std::int64_t fresh, Fetch<T>* filter, Tile<T> tile) const {
     tile.skips = skips_;
+    const bool from_source = fresh > 0 && !slab_.used() && pass_.groups == 1 && terms_ == pass_.channels;
     while (positions > 0) {
       const std::int64_t height = tiles_.height(positions);
+      Fetch<T> source;  // of the next tile
+      if (from_source) {
+        source.rows = tile.rows + height;
+        source.count = std::min(height, positions - height);
+        source.lines = divide_up(fresh * std::int64_t{sizeof(T)}, kLine);
+        source.shift = runs_[tile.block_runs[0]].offset;
+      }
       for (const Panel<T>& panel : panels) {
+        tile.fetch = source.row < source.count ? &source : filter;
         tile.b = panel.b;
         tile.ldb = panel.ldb;
         tile.columns = panel.columns;

@@ -9,6 +9,7 @@
 #endif
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "cpu/kernels/gemm_tile.h"
@@ -17,6 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
+using gemm::Fetch;
 using gemm::Run;
 using gemm::Tile;
 
@@ -24,6 +26,21 @@ template <class D>
 HWY_INLINE hn::Vec<D> load_part(const hn::TFromD<D>* p, std::int64_t count) {
   if (count >= std::int64_t{hn::MaxLanes(D())}) return hn::LoadU(D(), p);
   return hn::MaskedLoad(hn::FirstN(D(), static_cast<std::size_t>(count)), D(), p);
+}
+
+// The next lines of a fetch: addresses, for the last line may end behind what it belongs to.
+template <class T>
+HWY_INLINE void ask(Fetch<T>& fetch, std::int64_t lines) {
+  constexpr std::uintptr_t kLine = 64;
+  std::uintptr_t from = reinterpret_cast<std::uintptr_t>(fetch.rows[fetch.row] + fetch.shift) +
+                        static_cast<std::uintptr_t>(fetch.line) * kLine;
+  const std::int64_t count = std::min(lines, fetch.lines - fetch.line);
+  for (std::int64_t i = 0; i < count; ++i, from += kLine)
+    __builtin_prefetch(reinterpret_cast<const void*>(from), 0, 2);
+  fetch.line += count;
+  if (fetch.line < fetch.lines) return;
+  fetch.line = 0;
+  ++fetch.row;
 }
 
 // What lies in out, in tile order.
@@ -67,7 +84,7 @@ struct RegisterTile {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   using Accumulators = V[kRows * kVectors];
-  static constexpr std::int64_t kLanes = hn::MaxLanes(D());
+  static constexpr std::int64_t kLanes = hn::MaxLanes(D()), kPiece = 8;
 
   static HWY_INLINE V multiply_add(V a, V b, V c) {
 #if HWY_NATIVE_FMA
@@ -219,6 +236,10 @@ struct RegisterTile {
     prefetch(tile);
     const std::int64_t ldb = tile.ldb, step = tile.step, shift = tile.shift;
     const Run* run = tile.runs + tile.block_runs[0];
+    // With something to ask for the terms go by pieces: a line a term.
+    Fetch<T>* const fetch = tile.fetch;
+    const std::int64_t most =
+        fetch != nullptr && fetch->row < fetch->count ? kPiece : std::numeric_limits<std::int64_t>::max();
     Accumulators acc;
     for (std::int64_t block = 1;; ++block) {
       clear<0>(acc);
@@ -226,12 +247,17 @@ struct RegisterTile {
       for (const Run* const end = tile.runs + tile.block_runs[block]; run != end; ++run) {
         std::int64_t at = run->offset + shift;
         b += run->skipped * ldb;
-        for (std::int64_t left = run->length; left > 0; --left) {
-          V vectors[kVectors];
-          load_b<0>(b, vectors);
-          multiply<0>(rows, at, last, vectors, acc);
-          b += ldb;
-          at += step;
+        for (std::int64_t left = run->length; left > 0;) {
+          const std::int64_t piece = std::min(left, most);
+          left -= piece;
+          if (fetch != nullptr && fetch->row < fetch->count) ask(*fetch, piece);
+          for (std::int64_t i = piece; i > 0; --i) {
+            V vectors[kVectors];
+            load_b<0>(b, vectors);
+            multiply<0>(rows, at, last, vectors, acc);
+            b += ldb;
+            at += step;
+          }
         }
       }
       if (tile.skips && has_minus_zero(acc)) return false;

@@ -27,6 +27,16 @@ struct Run {
   std::int64_t offset, length, skipped = 0;
 };
 
+/// Lines that tiles ask for while they multiply: `lines` of them behind each of some pointers. The cursor
+/// moves on from tile to tile.
+template <class T>
+struct Fetch {
+  const T* const* rows = nullptr;
+  std::int64_t count = 0, lines = 0;
+  std::int64_t shift = 0;  ///< elements, added to every pointer
+  std::int64_t row = 0, line = 0;
+};
+
 template <class T>
 struct Tile {
   const T* const* rows;    ///< of A, one pointer a row of the tile
@@ -51,6 +61,7 @@ struct Tile {
   const T* bias = nullptr;  ///< of the first column; `columns` of them
   const T* const* sources = nullptr;
   std::int64_t source_count = 0;
+  Fetch<T>* fetch = nullptr;  ///< what comes after this tile, or null
 };
 
 /// The tiles of one vector width.

@@ -1,13 +1,16 @@
 // A thread's stack of chunks: objects lie in the chunk on top, or in a further one that is, up to a MiB, at
 // least twice as large. When the stack is empty again several chunks are given back in favour of one of their
-// total size, so that a repeated call settles in a single chunk.
+// total size, so that a repeated call settles in a single chunk. Large chunks are whole huge pages: panels
+// and slabs that are streamed through then need few translations.
 #include "cpu/runtime/scratch.h"
 
 #include <isobit/error.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <vector>
 
 #include "cpu/runtime/poison.h"
@@ -17,6 +20,8 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kFirstChunk = std::size_t{64} << 10;
+constexpr std::size_t kHugeFrom = std::size_t{1} << 19;  ///< such chunks take whole huge pages
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kKeptAtMost = std::size_t{64} << 20;
 constexpr std::size_t kGrownAtMost = std::size_t{1}
                                      << 20;  ///< beyond that a chunk is no larger than asked for
@@ -90,10 +95,15 @@ class Stack {
 
   void add(std::size_t size) {
     chunks_.reserve(chunks_.size() + 1);
-    void* data = std::aligned_alloc(kAlignment, size == 0 ? kAlignment : size);
+    const bool huge = size >= kHugeFrom && size <= std::numeric_limits<std::size_t>::max() - kHugePage;
+    if (huge) size = (size + kHugePage - 1) / kHugePage * kHugePage;
+    void* data = std::aligned_alloc(huge ? kHugePage : kAlignment, size == 0 ? kAlignment : size);
     if (data == nullptr)
       throw OutOfMemory("scratch", fmt::format("{} bytes of working memory asked for, {} held by this thread",
                                                size, held()));
+#ifdef MADV_HUGEPAGE
+    if (huge) madvise(data, size, MADV_HUGEPAGE);  // advice: a refusal costs speed only
+#endif
     poison(data, size);
     chunks_.push_back({static_cast<std::byte*>(data), size, 0});
     count_held(static_cast<std::int64_t>(size));
