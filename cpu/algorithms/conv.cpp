@@ -13,10 +13,12 @@ namespace isobit::cpu {
 void set_conv_algorithms(AlgorithmLists& lists) {
   lists.matmul.set({
       {"small", kernels::refuse_matmul_small, kernels::matmul_small},
+      {"packed", kernels::refuse_matmul_packed, kernels::matmul_packed},
       {"register_tiles", nullptr, kernels::matmul_register_tiles},
       {"reference", nullptr, reference::matmul},
   });
   lists.conv_forward.set({
+      {"linear", kernels::refuse_conv_forward_linear, kernels::conv_forward_linear},
       {"small", kernels::refuse_conv_forward_small, kernels::conv_forward_small},
       {"depthwise_strips", kernels::refuse_conv_forward_strips, kernels::conv_forward_strips},
       {"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},

@@ -1,5 +1,7 @@
-// The gradients of a linear layer, whose filter [c, k] is larger than its batch. No twin: the tiles of
-// cuda/kernels/gemm.cuh gather either operand as fast.
+// Linear layers, whose filter [c, k] is larger than their batch. No twin: the tiles of cuda/kernels/gemm.cuh
+// gather either operand as fast.
+//
+// forward: a plain product (gemm_product.h).
 //
 // backward_input: the roles of the matrices are exchanged. Packing the filter transposed would cost more than
 // a tenth of the product. As the matrix A it is read as it lies, once, forward: rows are the channels c,
@@ -16,7 +18,10 @@
 #include <bit>
 
 #include "core/numerics/order.h"
+#include "core/activation.h"
 #include "cpu/kernels/gemm_panels.h"
+#include "cpu/kernels/gemm_product.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/runtime/thread_pool.h"
 
 namespace isobit::cpu::kernels {
@@ -166,6 +171,29 @@ void backward_filter(const ConvGeometry& g, gemm::Source x, gemm::Source dy, Vie
 }
 
 }  // namespace
+
+const char* refuse_conv_forward_linear(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {
+  if (const char* reason = refuse(g)) return reason;
+  const auto real = [](std::int64_t extent) { return static_cast<double>(extent); };
+  return gemm::refuse_product(1, real(g.n), real(g.c), real(g.k));
+}
+
+void conv_forward_linear(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
+  gemm::Product product;
+  product.m = g.n;
+  product.k = g.c;
+  product.n = g.k;
+  product.a = {x.data, x.dtype};
+  product.row_stride = g.c;
+  product.b = {w.data, w.dtype};
+  product.b_term = g.k;
+  product.c = y.data;
+  product.dtype = y.dtype;
+  product.bias = {epilogue.bias.data, epilogue.bias.dtype};
+  product.relu = relu_by_tiles(epilogue.activation, y.dtype);
+  y.dtype == DType::f64 ? gemm::run_product<double>(product) : gemm::run_product<float>(product);
+  if (const auto then = left_by_tiles(epilogue.activation, y.dtype)) unary(*then, epilogue.slope, y, y);
+}
 
 const char* refuse_conv_backward_input_linear(const ConvGeometry& g, ConstView, ConstView, View) {
   return refuse(g);

@@ -3,10 +3,12 @@
 // first copied to rows (m * k elements moved for m * n * k multiply-adds); a transposed b is packed like the
 // filter of conv_backward_input. Batches that share b and follow each other are one product with more rows;
 // other batches are the tasks of one loop when there are several, so that each product runs on one thread.
-// Little work (refuse_matmul_small) is done without tasks, on this thread.
+// Little work (refuse_matmul_small) is done without tasks, on this thread; much goes to gemm_product.h, which
+// copies both operands to where the tiles like to read them.
 #include "cpu/kernels/matmul.h"
 
 #include "cpu/kernels/conv_pass.h"
+#include "cpu/kernels/gemm_product.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -68,6 +70,34 @@ const char* refuse_matmul_small(const MatmulGeometry& g, ConstView, ConstView, V
 
 void matmul_small(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
   run(g, a, b, c, true);
+}
+
+const char* refuse_matmul_packed(const MatmulGeometry& g, ConstView, ConstView, View) {
+  const auto real = [](std::int64_t extent) { return static_cast<double>(extent); };
+  return gemm::refuse_product(real(g.batch), real(g.m), real(g.k), real(g.n));
+}
+
+void matmul_packed(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
+  gemm::Product product;
+  product.batch = g.batch;
+  product.m = g.m;
+  product.k = g.k;
+  product.n = g.n;
+  product.a = {a.data, a.dtype};
+  product.a_stride = g.stride_a;
+  product.row_stride = g.transpose_a ? 1 : g.k;
+  product.a_term = g.transpose_a ? g.m : 1;
+  product.b = {b.data, b.dtype};
+  product.b_stride = g.stride_b;
+  product.b_term = g.transpose_b ? 1 : g.n;
+  product.column_stride = g.transpose_b ? g.k : 1;
+  product.c = c.data;
+  product.dtype = c.dtype;
+  if (g.stride_b == 0 && g.stride_a == g.m * g.k && !g.transpose_a) {  // one product with more rows
+    product.m *= product.batch;
+    product.batch = 1;
+  }
+  c.dtype == DType::f64 ? gemm::run_product<double>(product) : gemm::run_product<float>(product);
 }
 
 void matmul_register_tiles(const MatmulGeometry& g, ConstView a, ConstView b, View c) {

@@ -7,6 +7,10 @@ namespace isobit::cpu::kernels {
 const char* refuse_matmul_small(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 void matmul_small(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 
+/// Serves products whose operands are worth copying.
+const char* refuse_matmul_packed(const MatmulGeometry& g, ConstView a, ConstView b, View c);
+void matmul_packed(const MatmulGeometry& g, ConstView a, ConstView b, View c);
+
 /// Serves every problem.
 void matmul_register_tiles(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 
