@@ -6,7 +6,9 @@
 // p, q), its running total in a buffer of the task. The tree is a binary counter: when leaf i is done it is
 // added to the sums of levels 0, 1, ... for the trailing ones of i and stored at the next level; the last
 // leaf is added to all levels that hold something, low to high, and goes to dw. All of it happens as the last
-// block of a leaf leaves the registers, so that a leaf costs about one load and one store.
+// block of a leaf leaves the registers, so that a leaf costs about one load and one store. Where a leaf is one
+// block, a power of two of leaves goes together (FilterSlab): they are the blocks of one tile, which joins
+// them by the same tree, and then count as one leaf; so they are called below.
 //
 // A task owns a range of rows and columns of dw, of one group or of some small ones, and walks all samples;
 // buffers are in tile order. Loops: leaf, segment (blocks whose part of x fits a slab of about 256 KB, copied
@@ -33,9 +35,7 @@ using gemm::Run;
 using gemm::Source;
 using gemm::Tile;
 using gemm::TileSet;
-using numerics::kBlock;
 
-constexpr std::int64_t kPanelBytes = 128 << 10;  ///< of dy, of the blocks that a tile goes through at a time
 constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
 constexpr std::int64_t kChunkColumns = 128;
 constexpr std::int64_t kGroupChannels = 64;  ///< small groups of a task together
@@ -64,7 +64,8 @@ class FilterGradient {
         panels_(gemm::panel_count(tiles_, columns_)),
         task_groups_(groups_of_a_task()),
         group_tasks_(divide_up(groups_, task_groups_)),
-        slab_(g, x_, task_groups_, depthwise ? g.c : g.c_per_group(), !depthwise && rows_ >= kPackedRows),
+        slab_(g, x_, task_groups_, depthwise ? g.c : g.c_per_group(), !depthwise && rows_ >= kPackedRows,
+              depthwise || g.groups > 1 ? 0 : std::min(columns_, kChunkColumns)),
         leaves_(divide_up(g.n, slab_.leaf_samples())) {
     plan_tasks();
     skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
@@ -95,6 +96,7 @@ class FilterGradient {
     std::int64_t* block_runs;
     std::int64_t first_tap, lists, list_size;
     std::int64_t step;  ///< blocks that a tile goes through at a time
+    T* levels;          ///< of leaves that go together, or null
     T* buffers;         ///< of every group: the leaf's total, then the levels of the tree
     std::int64_t buffer_size, buffers_of_group, dy_of_group;
     std::array<std::int64_t, 5> planned{-1};  ///< what the lists hold: leaf, begin, end, plane, row
@@ -149,14 +151,21 @@ class FilterGradient {
     gemm::lay_out_panels(tiles_, k, panels.data());
     const Scratch<const T*> rows(row_count);
     const Scratch<T> slab(slab_.elements(groups));
-    work.dy_of_group = work.pack_dy ? std::min(slab_.blocks() * kBlock, terms) * work.columns : 0;
+    work.dy_of_group =
+        work.pack_dy ? std::min(slab_.blocks() * slab_.block_terms(), terms) * work.columns : 0;
     const Scratch<T> dy(groups * work.dy_of_group);
-    work.step = std::clamp<std::int64_t>(kPanelBytes / (kBlock * work.columns * std::int64_t{sizeof(T)}), 1,
-                                         slab_.blocks());
+    const std::int64_t block_terms = slab_.block_terms(), together = slab_.leaves_together();
+    work.step = together > 1 ? slab_.blocks()
+                             : std::clamp<std::int64_t>(
+                                   kPanelBytes / (block_terms * work.columns * std::int64_t{sizeof(T)}), 1,
+                                   slab_.blocks());
+    const Scratch<T> level_sums(std::bit_width(static_cast<std::uint64_t>(together - 1)) *
+                                TileSet<T>::kMaxHeight * tiles_.width());
+    work.levels = together > 1 ? level_sums.data() : nullptr;
     // A list of runs for every tap of the task, and one for all of them.
     work.first_tap = part.row_begin / g_.c_per_group();
     work.lists = skips_ ? (part.row_end - 1) / g_.c_per_group() - work.first_tap + 2 : 1;
-    work.list_size = divide_up(std::min(work.step * kBlock, terms), g_.axis[2].out) + work.step + 2;
+    work.list_size = divide_up(std::min(work.step * block_terms, terms), g_.axis[2].out) + work.step + 2;
     const Scratch<Run> runs(work.lists * work.list_size);
     const Scratch<std::int64_t> block_runs(work.lists * (work.step + 1));
     work.buffer_size = row_count * work.columns;
@@ -172,7 +181,7 @@ class FilterGradient {
     work.panels = panels.data() + part.panel_begin;
 
     for (std::int64_t leaf = 0; leaf < leaves_; ++leaf) {
-      const std::int64_t count = slab_.leaf_terms(leaf), step = slab_.blocks() * kBlock;
+      const std::int64_t count = slab_.leaf_terms(leaf), step = slab_.blocks() * block_terms;
       for (std::int64_t begin = 0; begin < count; begin += step) {
         const Segment s = slab_.segment(begin, std::min(begin + step, count));
         if (slab_.used()) slab_.fill(leaf, s, part.group_begin, groups, slab.data());
@@ -180,8 +189,8 @@ class FilterGradient {
         if (work.pack_dy) pack_dy(work, element, s.end - begin);
         for (std::int64_t group = part.group_begin; group < part.group_end; ++group) {
           find_panels(work, group, element, s.end - begin);
-          for (std::int64_t at = begin; at < s.end; at += work.step * kBlock)
-            run_blocks(work, group, leaf, s, at, std::min(at + work.step * kBlock, s.end), count);
+          for (std::int64_t at = begin; at < s.end; at += work.step * block_terms)
+            run_blocks(work, group, leaf, s, at, std::min(at + work.step * block_terms, s.end), count);
         }
       }
     }
@@ -226,12 +235,14 @@ class FilterGradient {
     T* outs[TileSet<T>::kMaxHeight];
     Tile<T> tile;
     tile.runs = work.runs;
-    tile.blocks = divide_up(end - begin, kBlock);
+    tile.block_terms = slab_.block_terms();
+    tile.blocks = divide_up(end - begin, tile.block_terms);
+    tile.levels = work.levels;
     tile.skips = skips_;
     const std::array<std::int64_t, 5> plan{slab_.used() ? 0 : leaf, begin, end, segment.plane, segment.row};
     if (plan != work.planned) {  // the slabs of all leaves and groups are alike
       for (std::int64_t i = 0; i < work.lists; ++i)
-        plan_runs(g_, slab_.origin(leaf, segment), begin, end,
+        plan_runs(g_, slab_.origin(leaf, segment), begin, end, tile.block_terms,
                   i + 1 < work.lists ? tap_inside(g_, work.first_tap + i)
                                      : Inside{0, g_.axis[1].out, 0, g_.axis[2].out},
                   i * work.list_size, work.runs, work.block_runs + i * (work.step + 1));

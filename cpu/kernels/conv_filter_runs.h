@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "core/geometry.h"
-#include "core/numerics/order.h"
 #include "cpu/kernels/gemm_tile.h"
 
 namespace isobit::cpu::kernels {
@@ -78,11 +77,11 @@ struct RunOrigin {
   std::int64_t plane, row, plane_pitch, depth, row_pitch, pixel;
 };
 
-/// The runs of positions [begin, end) of a leaf, block by block: rows of q, joined where they touch; counted
-/// from runs[0], the first is runs[count].
+/// The runs of positions [begin, end) of a leaf, block by block of `block_terms`: rows of q, joined where
+/// they touch; counted from runs[0], the first is runs[count].
 inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64_t begin, std::int64_t end,
-                      const Inside& inside, std::int64_t count, gemm::Run* runs, std::int64_t* block_runs) {
-  using numerics::kBlock;
+                      std::int64_t block_terms, const Inside& inside, std::int64_t count, gemm::Run* runs,
+                      std::int64_t* block_runs) {
   const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t step = width.stride * origin.pixel, row_pitch = origin.row_pitch;
   std::int64_t block = 0, next = begin;  // `next`: the position behind the last run
@@ -90,11 +89,11 @@ inline void plan_runs(const ConvGeometry& g, const RunOrigin& origin, std::int64
   std::int64_t plane = begin / (width.out * height.out) - origin.plane;
   block_runs[0] = count;
   for (std::int64_t at = begin; at < end;) {
-    if (at == begin + (block + 1) * kBlock) {
+    if (at == begin + (block + 1) * block_terms) {
       block_runs[++block] = count;
       next = at;
     }
-    const std::int64_t length = std::min({width.out - q, end - at, begin + (block + 1) * kBlock - at});
+    const std::int64_t length = std::min({width.out - q, end - at, begin + (block + 1) * block_terms - at});
     const std::int64_t first = std::max(q, inside.q_begin), last = std::min(q + length, inside.q_end);
     if (inside.p_begin <= p && p < inside.p_end && first < last) {
       std::int64_t offset = first * step + (p * height.stride - origin.row) * row_pitch;

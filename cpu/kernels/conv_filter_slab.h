@@ -12,6 +12,8 @@
 
 namespace isobit::cpu::kernels {
 
+constexpr std::int64_t kPanelBytes = 128 << 10;  ///< of dy, of the blocks that a tile goes through at a time
+
 /// Blocks of a leaf that share a slab: the planes (sample, o) and rows of dy they touch.
 struct Segment {
   std::int64_t begin, end;  ///< positions, counted from the leaf's first
@@ -22,8 +24,10 @@ template <class T>
 class FilterSlab {
  public:
   /// `groups` of `channels` a task at most; a depthwise tile sees one group of all channels. `spread`: x is
-  /// read so often that pixels which share sets of a cache are worth moving apart.
-  FilterSlab(const ConvGeometry& g, gemm::Source x, std::int64_t groups, std::int64_t channels, bool spread)
+  /// read so often that pixels which share sets of a cache are worth moving apart. `columns` of dy a task,
+  /// where several leaves of one block may go together; 0 where not.
+  FilterSlab(const ConvGeometry& g, gemm::Source x, std::int64_t groups, std::int64_t channels, bool spread,
+             std::int64_t columns)
       : g_(g),
         x_(x),
         channels_(channels),
@@ -32,9 +36,8 @@ class FilterSlab {
               (spread && aliases(g.axis[2].stride * g.c))),
         leaf_samples_(numerics::leaf_samples(g.positions())) {
     const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
-    const std::int64_t terms = leaf_terms(0);
-    blocks_ = numerics::block_count(terms);
     if (!used_) {
+      join_leaves(columns, 0);
       pixel_ = g.c;
       row_pitch_ = width.in * g.c;
       tap_pitch_ = depth.dilation * height.in * row_pitch_;
@@ -45,13 +48,16 @@ class FilterSlab {
     row_pitch_ = span(width, width.out) * pixel_;
     const auto real = [](std::int64_t n) { return static_cast<double>(n); };
     const double row_bytes = real(row_pitch_) * real(groups * depth.filter) * sizeof(T);
-    const double row_blocks = real(numerics::kBlock) / real(width.out) * real(height.stride);
+    join_leaves(columns,
+                real(std::min(g.n, leaf_samples_) * depth.out) * real(span(height, height.out)) * row_bytes);
+    const std::int64_t terms = leaf_terms(0);
+    const double row_blocks = real(block_terms_) / real(width.out) * real(height.stride);
     const double leaf_rows = real(std::min(g.n, leaf_samples_) * depth.out) * real(span(height, height.out));
     if (leaf_rows * row_bytes > kSlabBytes)
       blocks_ = std::clamp<std::int64_t>(static_cast<std::int64_t>(kSlabBytes / (row_bytes * row_blocks)), 1,
                                          blocks_);
     // The most that any segment needs: some rows of a leaf's only plane, or whole planes.
-    const std::int64_t most = std::min(blocks_ * numerics::kBlock, terms), plane = height.out * width.out;
+    const std::int64_t most = std::min(blocks_ * block_terms_, terms), plane = height.out * width.out;
     const std::int64_t rows = std::min(height.out, (most + width.out - 1) / width.out + 1);
     const std::int64_t planes = std::min((terms + plane - 1) / plane, (most + plane - 1) / plane + 1);
     tap_pitch_ = span(height, terms == plane ? rows : height.out) * row_pitch_;
@@ -60,12 +66,15 @@ class FilterSlab {
   }
 
   bool used() const { return used_; }
+  /// Samples of a leaf, or of the leaves that go together: then every block is a leaf.
   std::int64_t leaf_samples() const { return leaf_samples_; }
+  std::int64_t leaves_together() const { return together_; }
   std::int64_t leaf_terms(std::int64_t leaf) const {
     return std::min(leaf_samples_, g_.n - leaf * leaf_samples_) * g_.positions();
   }
-  /// Blocks of a segment.
+  /// Blocks of a segment, and terms of a block.
   std::int64_t blocks() const { return blocks_; }
+  std::int64_t block_terms() const { return block_terms_; }
   /// Elements between neighbouring pixels, rows and groups.
   std::int64_t pixel() const { return pixel_; }
   std::int64_t row_pitch() const { return row_pitch_; }
@@ -123,6 +132,21 @@ class FilterSlab {
   static constexpr std::int64_t kAliasBytes =
       1024;  ///< at whole multiples of this pixels share few sets of a cache
 
+  // A leaf of one block is so short that a tile spends a tenth of its time on the sums that it is added to.
+  // As many leaves as fit the caches, a power of two, are one tile's; `bytes` of slab a leaf.
+  void join_leaves(std::int64_t columns, double bytes) {
+    const std::int64_t terms = leaf_terms(0), samples = leaf_samples_;
+    if (columns > 0 && terms <= numerics::kBlock)
+      while (2 * leaf_samples_ <= g_.n &&
+             2 * static_cast<double>(together_) * bytes <= static_cast<double>(kSlabBytes) &&
+             2 * together_ * terms * columns * std::int64_t{sizeof(T)} <= kPanelBytes) {
+        together_ *= 2;
+        leaf_samples_ = together_ * samples;
+      }
+    block_terms_ = together_ > 1 ? terms : numerics::kBlock;
+    blocks_ = together_ > 1 ? together_ : numerics::block_count(terms);
+  }
+
   static bool aliases(std::int64_t elements) { return elements * std::int64_t{sizeof(T)} % kAliasBytes == 0; }
 
   // From the padded x's first element to x's, when no padding is positive.
@@ -136,8 +160,8 @@ class FilterSlab {
   const gemm::Source x_;
   const std::int64_t channels_;
   const bool used_;
-  const std::int64_t leaf_samples_;
-  std::int64_t blocks_ = 1;
+  std::int64_t leaf_samples_, together_ = 1;
+  std::int64_t blocks_ = 1, block_terms_ = numerics::kBlock;
   // Between neighbours; without a slab x's own.
   std::int64_t pixel_ = 0, row_pitch_ = 0, tap_pitch_ = 0, plane_pitch_ = 0, group_pitch_ = 0;
 };
