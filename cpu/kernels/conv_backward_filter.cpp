@@ -6,9 +6,9 @@
 // p, q), its running total in a buffer of the task. The tree is a binary counter: when leaf i is done it is
 // added to the sums of levels 0, 1, ... for the trailing ones of i and stored at the next level; the last
 // leaf is added to all levels that hold something, low to high, and goes to dw. All of it happens as the last
-// block of a leaf leaves the registers, so that a leaf costs about one load and one store. Where a leaf is one
-// block, a power of two of leaves goes together (FilterSlab): they are the blocks of one tile, which joins
-// them by the same tree, and then count as one leaf; so they are called below.
+// block of a leaf leaves the registers, so that a leaf costs about one load and one store. Where a leaf is
+// one block, a power of two of leaves goes together (FilterSlab): they are the blocks of one tile, which
+// joins them by the same tree, and then count as one leaf; so they are called below.
 //
 // A task owns a range of rows and columns of dw, of one group or of some small ones, and walks all samples;
 // buffers are in tile order. Loops: leaf, segment (blocks whose part of x fits a slab of about 256 KB, copied
