@@ -154,9 +154,11 @@ std::vector<std::string> peer_command(const std::string& name, std::string& why)
     const std::string python = chosen != nullptr && *chosen != '\0' ? chosen : "python3";
     return {python, source_folder() + "/peers/torch_peer.py"};
   }
-  if (name != "onednn" && name != "openblas")
-    fail("bench", "there is no peer \"{}\": torch, onednn, openblas, or the path of a program", name);
-  const std::string program = name == "onednn" ? onednn_peer_program() : openblas_peer_program();
+  if (name != "onednn" && name != "openblas" && name != "plain")
+    fail("bench", "there is no peer \"{}\": torch, onednn, openblas, plain, or the path of a program", name);
+  const std::string program = name == "onednn"     ? onednn_peer_program()
+                              : name == "openblas" ? openblas_peer_program()
+                                                   : plain_peer_program();
   if (!program.empty()) return {program};
   why = fmt::format(
       "this build has no peer for {}: scripts/setup --peers installs what it needs, then build again", name);

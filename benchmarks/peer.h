@@ -35,9 +35,9 @@ class Peer {
   std::string pending_, label_, name_, why_;
 };
 
-/// The command of a peer by its name: "torch", "onednn", "openblas", or the path of a program that speaks the
-/// protocol. Throws Error for other names; `why` receives what is missing when this build has no such peer
-/// (the command is then empty).
+/// The command of a peer by its name: "torch", "onednn", "openblas", "plain", or the path of a program that
+/// speaks the protocol. Throws Error for other names; `why` receives what is missing when this build has no
+/// such peer (the command is then empty).
 std::vector<std::string> peer_command(const std::string& name, std::string& why);
 
 /// Where this build keeps the shape files and the peers' scripts.

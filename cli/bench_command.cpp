@@ -65,7 +65,8 @@ void declare_common(CLI::App& sub, const std::shared_ptr<BenchArguments>& a) {
   sub.add_option("--threads", run.settings.threads, "Of ours and of the peers [all processors]")
       ->check(CLI::Range(1, 1024));
   sub.add_option("--peers", run.peers,
-                 "Who is measured beside us, in turns: torch, onednn, openblas, or the path of a program; "
+                 "Who is measured beside us, in turns: torch, onednn, openblas, plain (our own loops), or "
+                 "the path of a program; "
                  "separated by commas");
   sub.add_flag("--json", run.json, "End with a line of JSON");
 }

@@ -76,6 +76,22 @@ json last_object(std::vector<std::string> arguments) {
   return json::parse(result.last_line());
 }
 
+// A peer that has our bits to the last: the definition, in a process of its own.
+TEST(CliBench, TakesTurnsWithThePlainLoops) {
+  const json j = last_object({"bench", "conv", "--batch", "2", "--size", "5", "--channels", "3", "--filters",
+                              "6", "--groups", "3", "--stride", "2", "--peers", "plain"});
+  expect_rows(j, 3);
+  for (const json& row : j["rows"]) {
+    ASSERT_EQ(row["peers"].size(), 1u) << row;
+    const json& peer = row["peers"][0];
+    if (peer.contains("why") && peer["why"].get<std::string>().find("no peer") != std::string::npos)
+      GTEST_SKIP() << "this build has no peers";
+    EXPECT_EQ(peer["implementation"], "reference") << row;
+    EXPECT_EQ(peer["error"].get<double>(), 0) << row;
+    EXPECT_GT(row["ratio"].get<double>(), 0) << row;
+  }
+}
+
 TEST(CliBench, TimesTheConvolutionsOfAFile) {
   const test::TemporaryFolder folder;
   std::ofstream(folder / "mine.txt") << "mb2ic3ih6oc4kh3ph1n\"a:1\"\nmb2ic3ih6oc5kh3ph1n\"a:2\"\n"
