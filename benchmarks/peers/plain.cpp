@@ -1,5 +1,5 @@
-// The peer "plain": our own definition (cpu/reference/), loops in the order in which docs/numerics.md writes the
-// sums down. It is what the same bits everywhere cost where nothing is done for speed.
+// The peer "plain": our own definition (cpu/reference/), loops in the order in which docs/numerics.md writes
+// the sums down. It is what the same bits everywhere cost where nothing is done for speed.
 #include <isobit/algorithms.h>
 #include <isobit/autograd.h>
 #include <isobit/error.h>
