@@ -48,8 +48,10 @@ class Stack {
   ~Stack() { free_from(0); }
 
   void* take(std::size_t bytes, ScratchMark* mark) {
-    // Under the sanitizer a poisoned line lies between two objects.
-    const std::size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment + (kPoisons ? kAlignment : 0);
+    // Under the sanitizer a poisoned line lies between two objects. An object without bytes takes a line too:
+    // the one behind it is not the first of the stack, whose end frees the chunks.
+    const std::size_t size = (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment +
+                             (kPoisons ? kAlignment : 0);
     if (chunks_.empty()) add(std::max(size, next_size_));
     *mark = {top_, chunks_[top_].used};
     if (chunks_[top_].size - chunks_[top_].used < size) {

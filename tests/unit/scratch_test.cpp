@@ -60,6 +60,22 @@ TEST(Scratch, SettlesInOneChunkAndIsReused) {
   EXPECT_EQ(detail::scratch_held(), held);
 }
 
+TEST(Scratch, SettlesBehindAnEmptyObject) {
+  const auto use = [] {
+    Scratch<char> none(0);
+    Scratch<char> a(100000);
+    Scratch<char> b(1000000);
+    return std::pair(a.data(), b.data());
+  };
+  detail::release_scratch();
+  use();
+  const auto first = use();
+  const std::size_t held = detail::scratch_held();
+  EXPECT_GE(held, 1100000u);  // nobody gave it back while `none` lived
+  EXPECT_EQ(use(), first);
+  EXPECT_EQ(detail::scratch_held(), held);
+}
+
 TEST(Scratch, KeepsABoundedAmount) {
   { Scratch<char> large(std::int64_t{100} << 20); }
   EXPECT_LE(detail::scratch_held(), std::size_t{64} << 20);
