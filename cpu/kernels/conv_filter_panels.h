@@ -3,6 +3,7 @@
 // linear layers, whose filter is larger than their input; the copy then never leaves the second-level cache).
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <span>
 
@@ -51,15 +52,21 @@ class FilterPanels {
   /// Elements of memory that pack_all wants.
   std::int64_t packed_elements() const { return packed_elements_; }
 
-  void pack_all(T* memory) {
-    if (packed_elements_ == 0) return;
+  /// True when the filter is finite, where that is asked; a filter that tasks pack counts as finite.
+  bool pack_all(T* memory, bool ask_finite) {
+    if (by_task_) return true;
+    bool all_packed = true;
     for (Panel<T>& panel : panels_.span()) {
+      all_packed = all_packed && panel.packed;
       if (!panel.packed) continue;
       panel.b = memory;
       memory += terms() * panel.ldb;
     }
     // Tasks of neighbouring terms and all columns: the filter is read once, from its first element to its
     // last.
+    std::atomic<bool> finite{true};
+    if (ask_finite && !all_packed) finite = all_finite(pass_.filter, filter_elements());
+    if (packed_elements_ == 0) return finite;
     const std::int64_t slices = (terms() + kSliceTerms - 1) / kSliceTerms;
     const auto pack_slice = [&](std::int64_t task) {
       const std::int64_t begin = task % slices * kSliceTerms, end = std::min(begin + kSliceTerms, terms());
@@ -68,12 +75,15 @@ class FilterPanels {
       for (std::int64_t i = 0; i < per_group_; ++i)
         to[i] = panels[i].packed ? const_cast<T*>(panels[i].b) + begin * panels[i].ldb : nullptr;
       pack(task / slices, panels, per_group_, begin, end, to.data());
+      for (std::int64_t i = 0; ask_finite && all_packed && i < per_group_; ++i)
+        if (!is_finite(to[i], (end - begin) * panels[i].ldb)) finite.store(false, std::memory_order_relaxed);
     };
     if (packed_elements_ < kSerialElements) {
       for (std::int64_t task = 0; task < pass_.groups * slices; ++task) pack_slice(task);
     } else {
       parallel_for(pass_.groups * slices, pack_slice);
     }
+    return finite;
   }
 
   /// Terms [begin, end) of neighbouring panels to[i], ldb columns each; those without a place are left out.
@@ -163,6 +173,9 @@ class FilterPanels {
   static constexpr std::int64_t kSerialElements = 1 << 15;
 
   std::int64_t terms() const { return taps_ * pass_.channels; }
+  std::int64_t filter_elements() const {
+    return pass_.axis[0].filter * pass_.axis[1].filter * pass_.axis[2].filter * pass_.tap_stride;
+  }
 
   // Row after row of the filter, so that memory is read forward, and ahead of its use.
   void copy_rows(const T* from, const Panel<T>* panels, std::int64_t count, std::int64_t rows,

@@ -84,7 +84,7 @@ class PassRunner {
 
     FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, units_);
     const Scratch<T> packed(panels.packed_elements());
-    panels.pack_all(packed.data());
+    finite_ = panels.pack_all(packed.data(), skips_);
     panels_ = &panels;
     streams_ = can_stream() && out_bytes() > static_cast<double>(last_level_cache());
 
@@ -135,29 +135,19 @@ class PassRunner {
       parts_ = std::min(divide_up(2 * threads, units_), pass_.groups > 1 ? pass_.groups : panels_per_group_);
   }
 
-  // Positions with the same border share a run list that leaves out the taps in it, where that saves time and
-  // the filter is finite (see Run): the positions of a task are sorted by class.
+  // Positions with the same border share a run list that leaves out the taps in it, where that saves time:
+  // the positions of a task are sorted by class. The lists count where the filter is finite (see Run), which
+  // is looked at as it is packed, else the last one.
   void plan_classes(AxisClass* rows, AxisClass* columns) {
     rows_ = rows;
     columns_ = columns;
     if (worth_skipping_ && pass_.channels >= kSkipChannels && (height_.leaves() || width_.leaves())) {
       row_classes_ = classify(height_, rows);
       column_classes_ = classify(width_, columns);
-      double cost = 0;
-      for (std::int64_t i = 0; i < row_classes_ * column_classes_; ++i) {
-        const AxisClass &row = rows[i / column_classes_], &column = columns[i % column_classes_];
-        const std::int64_t positions =
-            unit_planes_ * std::min(row.end - row.begin, unit_rows_) * (column.end - column.begin);
-        cost += tile_cost(tiles_, positions) *
-                static_cast<double>((row.end - row.begin) * (row.tap_end - row.tap_begin) *
-                                    (column.tap_end - column.tap_begin)) /
-                static_cast<double>(std::min(row.end - row.begin, unit_rows_));
-      }
-      const double whole = tile_cost(tiles_, unit_planes_ * unit_rows_ * width_.outputs) *
-                           static_cast<double>(height_.taps * width_.taps * height_.outputs) /
-                           static_cast<double>(unit_rows_);
-      skips_ = row_classes_ * column_classes_ > 0 && cost < 0.96 * whole &&
-               all_finite(pass_.filter, depth_.filter * height_.filter * width_.filter * pass_.tap_stride);
+      skips_ =
+          row_classes_ * column_classes_ > 0 &&
+          worth_leaving_out(tiles_, pass_, {rows, static_cast<std::size_t>(row_classes_)},
+                            {columns, static_cast<std::size_t>(column_classes_)}, unit_planes_, unit_rows_);
     }
     if (skips_) return;
     rows[0] = {0, height_.outputs, 0, height_.taps};
@@ -313,7 +303,12 @@ class PassRunner {
             to += (end - term) * panels[j].ldb;
           }
         }
-        if (to != packed.data()) panels_->pack(group, panels.data(), count, term, end, places.data());
+        bool skips = skips_ && finite_;
+        if (to != packed.data()) {
+          panels_->pack(group, panels.data(), count, term, end, places.data());
+          skips = skips && is_finite(packed.data(), to - packed.data());
+        }
+        tile.skips = skips;
         Fetch<T> fetch = panels_->after(block, step, from, chunk, panel_begin, panel_end, ahead.span());
         std::int64_t first_position = 0;
         for (std::int64_t list = 0; list < row_classes_ * column_classes_; ++list) {
@@ -321,7 +316,8 @@ class PassRunner {
           const std::int64_t high = std::min(row.end, u.row + u.rows) - std::max(row.begin, u.row);
           const std::int64_t positions =
               u.planes * std::max<std::int64_t>(high, 0) * (column.end - column.begin);
-          tile.block_runs = block_runs_ + list * (blocks_ + 1) + block;
+          const std::int64_t runs = skips_ && !skips ? row_classes_ * column_classes_ : list;
+          tile.block_runs = block_runs_ + runs * (blocks_ + 1) + block;
           tile.rows = rows + first_position;
           tile.out = outs + first_position;
           run_tiles(group, index, positions, last, panels.span().first(static_cast<std::size_t>(count)),
@@ -336,7 +332,6 @@ class PassRunner {
   // 0.
   void run_tiles(std::int64_t group, std::int64_t index, std::int64_t positions, bool last,
                  std::span<const Panel<T>> panels, std::int64_t fresh, Fetch<T>* filter, Tile<T> tile) const {
-    tile.skips = skips_;
     const bool from_source = fresh > 0 && !slab_.used() && pass_.groups == 1 && terms_ == pass_.channels;
     while (positions > 0) {
       const std::int64_t height = tiles_.height(positions);
@@ -377,7 +372,7 @@ class PassRunner {
   const bool narrow_;
   PassSlab<T> slab_;
   std::int64_t unit_planes_ = 0, unit_rows_ = 0, units_per_plane_ = 0, units_ = 0, parts_ = 1;
-  bool worth_skipping_ = false, skips_ = false;
+  bool worth_skipping_ = false, skips_ = false, finite_ = true;
   bool streams_ = false;  ///< the output is larger than the caches, and stored past them
   std::int64_t row_classes_ = 1, column_classes_ = 1;
   const AxisClass *rows_ = nullptr, *columns_ = nullptr;

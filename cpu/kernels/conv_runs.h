@@ -5,6 +5,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_pass.h"
@@ -54,6 +55,27 @@ double tile_cost(const TileSet<T>& tiles, std::int64_t positions) {
     cost += static_cast<double>(height + 1);
   }
   return cost;
+}
+
+/// Whether tasks of so many planes and rows save time when every class leaves its border out.
+template <class T>
+bool worth_leaving_out(const TileSet<T>& tiles, const Pass& pass, std::span<const AxisClass> rows,
+                       std::span<const AxisClass> columns, std::int64_t unit_planes, std::int64_t unit_rows) {
+  const PassAxis &height = pass.axis[1], &width = pass.axis[2];
+  double cost = 0;
+  for (const AxisClass& row : rows)
+    for (const AxisClass& column : columns) {
+      const std::int64_t high = row.end - row.begin, wide = column.end - column.begin,
+                         high_of_unit = std::min(high, unit_rows);
+      cost +=
+          tile_cost(tiles, unit_planes * high_of_unit * wide) *
+          static_cast<double>(high * (row.tap_end - row.tap_begin) * (column.tap_end - column.tap_begin)) /
+          static_cast<double>(high_of_unit);
+    }
+  const double whole = tile_cost(tiles, unit_planes * unit_rows * width.outputs) *
+                       static_cast<double>(height.taps * width.taps * height.outputs) /
+                       static_cast<double>(unit_rows);
+  return cost < 0.96 * whole;
 }
 
 /// Runs of a block: block_runs[b] .. block_runs[b + 1], counted from runs[0]. Taps that touch in memory

@@ -151,6 +151,30 @@ bool split_groups_f64(const double* from, std::int64_t pitch, std::int64_t pixel
   return split_groups(from, pitch, pixels, groups, channels, to, to_pitch, group_pitch);
 }
 
+// No exponent of all ones.
+template <class T, class Bits>
+HWY_INLINE bool finite(const T* from, std::size_t count, Bits exponent) {
+  const hn::RebindToSigned<Tag<T>> d;
+  constexpr std::size_t size = Vec<T>::size;
+  const auto* bits = reinterpret_cast<const hn::TFromD<decltype(d)>*>(from);
+  const auto mask = hn::Set(d, exponent);
+  auto most = hn::Zero(d), other = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + 2 * size <= count; i += 2 * size) {
+    most = hn::Max(most, hn::And(hn::LoadU(d, bits + i), mask));
+    other = hn::Max(other, hn::And(hn::LoadU(d, bits + i + size), mask));
+  }
+  bool found = !hn::AllFalse(d, hn::Eq(hn::Max(most, other), mask));
+  for (; i < count; ++i) found = found || (bits[i] & exponent) == exponent;
+  return !found;
+}
+bool finite_f32(const float* from, std::size_t count) {
+  return finite(from, count, std::int32_t{0x7f800000});
+}
+bool finite_f64(const double* from, std::size_t count) {
+  return finite(from, count, std::int64_t{0x7ff} << 52);
+}
+
 void transpose_f32(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                    float* to, std::int64_t to_stride) {
   transpose(from, from_stride, rows, columns, to, to_stride);
@@ -182,6 +206,8 @@ HWY_EXPORT(split_groups_f32);
 HWY_EXPORT(split_groups_f64);
 HWY_EXPORT(transpose_f32);
 HWY_EXPORT(transpose_f64);
+HWY_EXPORT(finite_f32);
+HWY_EXPORT(finite_f64);
 HWY_EXPORT(widen_f16);
 HWY_EXPORT(widen_bf16);
 HWY_EXPORT(narrow_f16);
@@ -210,28 +236,23 @@ void narrow(const T* from, void* to, DType dtype, std::int64_t count) {
   if (n != 0) std::memcpy(to, from, n * sizeof(T));
 }
 
-namespace {
-
-// An exponent of all ones somewhere.
-template <class Bits>
-bool has_exponent(const void* data, std::int64_t count, Bits exponent) {
-  const Bits* bits = static_cast<const Bits*>(data);
-  Bits found = 0;
-  for (std::int64_t i = 0; i < count; ++i) found |= static_cast<Bits>((bits[i] & exponent) == exponent);
-  return found != 0;
+bool is_finite(const float* from, std::int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(finite_f32)(from, static_cast<std::size_t>(count));
+}
+bool is_finite(const double* from, std::int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(finite_f64)(from, static_cast<std::size_t>(count));
 }
 
-bool has_non_finite(Source from, std::int64_t count) {
-  switch (from.dtype) {
-    case DType::f64:
-      return has_exponent<std::uint64_t>(from.data, count, std::uint64_t{0x7ff} << 52);
-    case DType::f32:
-      return has_exponent<std::uint32_t>(from.data, count, 0x7f800000u);
-    case DType::f16:
-      return has_exponent<std::uint16_t>(from.data, count, 0x7c00u);
-    default:
-      return has_exponent<std::uint16_t>(from.data, count, 0x7f80u);
-  }
+namespace {
+
+bool is_finite(Source from, std::int64_t count) {
+  if (from.dtype == DType::f64) return gemm::is_finite(from.as<double>(), count);
+  if (from.dtype == DType::f32) return gemm::is_finite(from.as<float>(), count);
+  const std::uint16_t exponent = from.dtype == DType::f16 ? 0x7c00 : 0x7f80;
+  const auto* bits = static_cast<const std::uint16_t*>(from.data);
+  bool found = false;
+  for (std::int64_t i = 0; i < count; ++i) found |= (bits[i] & exponent) == exponent;
+  return !found;
 }
 
 }  // namespace
@@ -239,7 +260,7 @@ bool has_non_finite(Source from, std::int64_t count) {
 bool all_finite(Source from, std::int64_t count) {
   std::atomic<bool> finite{true};
   parallel_ranges(count, 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-    if (has_non_finite(from.at(begin), end - begin)) finite.store(false, std::memory_order_relaxed);
+    if (!is_finite(from.at(begin), end - begin)) finite.store(false, std::memory_order_relaxed);
   });
   return finite.load();
 }

@@ -51,6 +51,9 @@ void narrow(const T* from, void* to, DType dtype, std::int64_t count);
 
 /// Whether none of `count` elements is infinite or NaN.
 bool all_finite(Source from, std::int64_t count);
+/// The same on this thread.
+bool is_finite(const float* from, std::int64_t count);
+bool is_finite(const double* from, std::int64_t count);
 
 /// to[row * width + column] = from[row * row_stride + column * column_stride] for `columns` columns, +0
 /// beyond.
