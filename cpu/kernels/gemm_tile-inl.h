@@ -9,7 +9,6 @@
 #endif
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "cpu/kernels/gemm_tile.h"
@@ -28,9 +27,10 @@ HWY_INLINE hn::Vec<D> load_part(const hn::TFromD<D>* p, std::int64_t count) {
   return hn::MaskedLoad(hn::FirstN(D(), static_cast<std::size_t>(count)), D(), p);
 }
 
-// The next lines of a fetch: addresses, for the last line may end behind what it belongs to.
+// The next lines of a fetch: addresses, for the last line may end behind what it belongs to. Whether more is
+// left.
 template <class T>
-HWY_INLINE void ask(Fetch<T>& fetch, std::int64_t lines) {
+HWY_INLINE bool ask(Fetch<T>& fetch, std::int64_t lines) {
   constexpr std::uintptr_t kLine = 64;
   std::uintptr_t from = reinterpret_cast<std::uintptr_t>(fetch.rows[fetch.row] + fetch.shift) +
                         static_cast<std::uintptr_t>(fetch.line) * kLine;
@@ -38,9 +38,9 @@ HWY_INLINE void ask(Fetch<T>& fetch, std::int64_t lines) {
   for (std::int64_t i = 0; i < count; ++i, from += kLine)
     __builtin_prefetch(reinterpret_cast<const void*>(from), 0, 2);
   fetch.line += count;
-  if (fetch.line < fetch.lines) return;
+  if (fetch.line < fetch.lines) return true;
   fetch.line = 0;
-  ++fetch.row;
+  return ++fetch.row < fetch.count;
 }
 
 // What lies in out, in tile order.
@@ -236,10 +236,9 @@ struct RegisterTile {
     prefetch(tile);
     const std::int64_t ldb = tile.ldb, step = tile.step, shift = tile.shift;
     const Run* run = tile.runs + tile.block_runs[0];
-    // With something to ask for the terms go by pieces: a line a term.
-    Fetch<T>* const fetch = tile.fetch;
-    const std::int64_t most =
-        fetch != nullptr && fetch->row < fetch->count ? kPiece : std::numeric_limits<std::int64_t>::max();
+    // Narrow tiles have short runs, and what they read is small.
+    constexpr bool kAsks = kVectors > 1;
+    bool asks = kAsks && tile.fetch != nullptr && tile.fetch->row < tile.fetch->count;
     Accumulators acc;
     for (std::int64_t block = 1;; ++block) {
       clear<0>(acc);
@@ -247,17 +246,25 @@ struct RegisterTile {
       for (const Run* const end = tile.runs + tile.block_runs[block]; run != end; ++run) {
         std::int64_t at = run->offset + shift;
         b += run->skipped * ldb;
-        for (std::int64_t left = run->length; left > 0;) {
-          const std::int64_t piece = std::min(left, most);
-          left -= piece;
-          if (fetch != nullptr && fetch->row < fetch->count) ask(*fetch, piece);
-          for (std::int64_t i = piece; i > 0; --i) {
-            V vectors[kVectors];
-            load_b<0>(b, vectors);
-            multiply<0>(rows, at, last, vectors, acc);
-            b += ldb;
-            at += step;
+        std::int64_t left = run->length;
+        if constexpr (kAsks) {
+          for (; asks && left >= kPiece; left -= kPiece) {
+            asks = ask(*tile.fetch, kPiece);
+            for (std::int64_t i = kPiece; i > 0; --i) {
+              V vectors[kVectors];
+              load_b<0>(b, vectors);
+              multiply<0>(rows, at, last, vectors, acc);
+              b += ldb;
+              at += step;
+            }
           }
+        }
+        for (; left > 0; --left) {
+          V vectors[kVectors];
+          load_b<0>(b, vectors);
+          multiply<0>(rows, at, last, vectors, acc);
+          b += ldb;
+          at += step;
         }
       }
       if (tile.skips && has_minus_zero(acc)) return false;
