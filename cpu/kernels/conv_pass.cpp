@@ -321,7 +321,7 @@ class PassRunner {
           tile.rows = rows + first_position;
           tile.out = outs + first_position;
           run_tiles(group, index, positions, last, panels.span().first(static_cast<std::size_t>(count)),
-                    from == panel_begin ? end - term : 0, &fetch, tile);
+                    from == panel_begin ? end - term : 0, fetch.count > 0 ? &fetch : nullptr, tile);
           first_position += positions;
         }
       }
@@ -333,17 +333,18 @@ class PassRunner {
   void run_tiles(std::int64_t group, std::int64_t index, std::int64_t positions, bool last,
                  std::span<const Panel<T>> panels, std::int64_t fresh, Fetch<T>* filter, Tile<T> tile) const {
     const bool from_source = fresh > 0 && !slab_.used() && pass_.groups == 1 && terms_ == pass_.channels;
+    Fetch<T> source;  // of the next tile
     while (positions > 0) {
       const std::int64_t height = tiles_.height(positions);
-      Fetch<T> source;  // of the next tile
       if (from_source) {
+        source.row = source.line = 0;
         source.rows = tile.rows + height;
         source.count = std::min(height, positions - height);
         source.lines = divide_up(fresh * std::int64_t{sizeof(T)}, kLine);
         source.shift = runs_[tile.block_runs[0]].offset;
       }
       for (const Panel<T>& panel : panels) {
-        tile.fetch = source.row < source.count ? &source : filter;
+        tile.fetch = from_source && source.row < source.count ? &source : filter;
         tile.b = panel.b;
         tile.ldb = panel.ldb;
         tile.columns = panel.columns;
