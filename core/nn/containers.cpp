@@ -1,6 +1,8 @@
 // Layers made of layers: Sequential and Residual.
 #include <isobit/nn_layers.h>
 
+#include "core/nn/relu_ahead.h"
+
 namespace isobit::nn {
 namespace {
 
@@ -17,8 +19,26 @@ class SequentialModule final : public Module {
   }
   Tensor forward(const Tensor& x) override {
     Tensor y = x;
-    for (const Child& child : children()) y = child.layer(y);
+    for (std::size_t i = 0; i < children().size(); ++i) {
+      const Layer& layer = children()[i].layer;
+      if (relu_follows(i)) {
+        const ReluAhead ahead;
+        y = layer(y);
+        ++i;
+      } else {
+        y = layer(y);
+      }
+    }
     return y;
+  }
+
+ private:
+  // Whether layer i can apply the ReLU behind it.
+  bool relu_follows(std::size_t i) const {
+    if (i + 1 == children().size() || !dynamic_cast<const IsRelu*>(&children()[i + 1].layer.module()))
+      return false;
+    const auto* applies = dynamic_cast<const AppliesRelu*>(&children()[i].layer.module());
+    return applies != nullptr && applies->applies_relu();
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/geometry.h"
 #include "core/nn/axes_text.h"
+#include "core/nn/relu_ahead.h"
 #include "core/ops/conv_transpose.h"
 
 namespace isobit::nn {
@@ -130,7 +131,7 @@ class FilterModule : public Module {
   PerAxis kernel_;
 };
 
-class ConvModule final : public FilterModule<ConvLayerOptions> {
+class ConvModule final : public FilterModule<ConvLayerOptions>, public AppliesRelu {
  public:
   ConvModule(int spatial, std::int64_t filters, const PerAxis& kernel, ConvLayerOptions options)
       : FilterModule("Conv", spatial, filters, kernel, std::move(options)) {
@@ -144,7 +145,13 @@ class ConvModule final : public FilterModule<ConvLayerOptions> {
     const ConvGeometry g = make_conv_geometry(kind().c_str(), x, w, conv_);
     return planned(g, conv_output_shape(g, x.rank()), w, c);
   }
-  Tensor forward(const Tensor& x) override { return conv(x, parameter(0), bias(), conv_); }
+  Tensor forward(const Tensor& x) override {
+    if (!ReluAhead::take()) return conv(x, parameter(0), bias(), conv_);
+    ConvOptions with_relu = conv_;
+    with_relu.activation = Activate::relu;
+    return conv(x, parameter(0), bias(), with_relu);
+  }
+  bool applies_relu() const override { return conv_.activation == Activate::none; }
 
  private:
   std::string own_text() const override {

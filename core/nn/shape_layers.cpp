@@ -2,6 +2,8 @@
 #include <isobit/autograd.h>
 #include <isobit/nn_layers.h>
 
+#include "core/nn/relu_ahead.h"
+
 namespace isobit::nn {
 namespace {
 
@@ -18,6 +20,12 @@ class ActivationModule final : public Module {
  private:
   std::string name_;
   Function function_;
+};
+
+class ReluModule final : public Module, public IsRelu {
+ public:
+  std::string kind() const override { return "ReLU"; }
+  Tensor forward(const Tensor& x) override { return relu(x); }
 };
 
 class LambdaModule final : public Module {
@@ -112,7 +120,7 @@ Flatten::Flatten() : Layer(make<FlattenModule>()) {}
 Lambda::Lambda(std::string name, std::function<Tensor(const Tensor&)> function)
     : Layer(make<LambdaModule>(std::move(name), std::move(function))) {}
 
-ReLU::ReLU() : Layer(activation("ReLU", [](const Tensor& x) { return relu(x); })) {}
+ReLU::ReLU() : Layer(make<ReluModule>()) {}
 LeakyReLU::LeakyReLU(double slope)
     : Layer(activation("LeakyReLU", [slope](const Tensor& x) { return leaky_relu(x, slope); })) {}
 ELU::ELU(double alpha) : Layer(activation("ELU", [alpha](const Tensor& x) { return elu(x, alpha); })) {}

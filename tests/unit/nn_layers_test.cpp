@@ -5,6 +5,8 @@
 #include <isobit/nn.h>
 #include <isobit/ops.h>
 
+#include "core/trace.h"
+
 namespace isobit {
 namespace {
 
@@ -252,6 +254,39 @@ TEST(NnLayers, ModelsAreBuiltByName) {
   }
   const std::string message = message_of([] { models::make("alexnet"); });
   EXPECT_TRUE(contains(message, "alexnet") && contains(message, "resnet-small")) << message;
+}
+
+// A convolution applies the ReLU that follows it in a Sequential: one kernel less, the same bits.
+TEST(NnLayers, AConvolutionAppliesTheReluBehindIt) {
+  Tensor x = random_uniform({3, 9, 8, 4}, random_key(Seed{5}, "x"));
+  x.set_requires_grad();
+  const nn::Conv2D conv(6, 3, {.padding = Same});
+  const nn::ReLU relu;
+  const nn::Sequential net{conv, relu, nn::Conv2D(5, 3, {.activation = Activate::tanh}), nn::ReLU()};
+  net.build({9, 8, 4}, {}, Seed{1});
+  const auto relus = [](const std::function<void()>& action) {
+    const TraceCapture trace;
+    action();
+    return trace.count("unary");
+  };
+  Tensor fused, apart;
+  EXPECT_EQ(relus([&] { fused = net(x); }), 1);  // behind the tanh
+  EXPECT_EQ(relus([&] { apart = net[3](net[2](relu(conv(x)))); }), 2);
+  EXPECT_EQ(fused.to_vector<float>(), apart.to_vector<float>());
+  const auto gradients = [&](const Tensor& y) {
+    x.zero_grad();
+    net.zero_grad();
+    sum(y).backward();
+    std::vector<std::vector<float>> all{x.grad().to_vector<float>()};
+    for (const Tensor& parameter : net.parameters()) all.push_back(parameter.grad().to_vector<float>());
+    return all;
+  };
+  EXPECT_EQ(gradients(fused), gradients(apart));
+  // Twice the same layer, and nothing is left for whoever comes next on this thread.
+  EXPECT_EQ(relus([&] { conv(x); }), 0);
+  EXPECT_THROW(net(zeros({3, 9, 8, 3})), Error);
+  EXPECT_EQ(conv(x).to_vector<float>(), conv(x).to_vector<float>());
+  EXPECT_LT(min(conv(x)).item(), 0);
 }
 
 }  // namespace
