@@ -28,6 +28,12 @@ std::vector<NormGeometry> norm_geometries() {
   add(3, 10, 4, 3, false);    // group norm
   add(2, 300, 2, 20, false);
   add(17, 12, 8, 65, false);
+  add(3, 10, 5, 2, false);  // groups whose terms are halved
+  add(3, 21, 3, 4, false);
+  add(2, 300, 8, 8, false);
+  add(13, 49, 2, 16, false);
+  add(4, 40, 4, 32, false);
+  add(1, 530, 33, 64, false);
   add(3, 10, 17, 1, false);  // instance norm
   add(2, 300, 33, 1, false);
   add(1, 700, 64, 1, false);

@@ -2,7 +2,8 @@
 // channels are few, an element (q, c) of a row of outputs (pool_lines-inl.h). Backward is in gather form:
 // each element of dx asks the windows that hold it, in row-major order, whether their maximum is here; what
 // does not match adds -0, which changes nothing. Of few channels it is in scatter form: one output after the
-// other, in row-major order. Positions are kept in 32 bits beside f32 lanes.
+// other, in row-major order. Positions are kept in 32 bits beside f32 lanes. Gradients
+// larger than the caches go past them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/max_pool.cpp"
 #include "hwy/foreach_target.h"
@@ -10,6 +11,7 @@
 
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/pool_lines-inl.h"
+#include "cpu/kernels/stream-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -140,7 +142,7 @@ bool tiles_input(const PoolGeometry& g) {
 }
 
 /// Backward where the windows tile the input: dy and its position are read once and written over the window.
-template <class S>
+template <bool kStream, class S>
 void backward_tiled(const PoolGeometry& g, const S* dy, const std::int64_t* index, S* dx) {
   using T = Compute<S>;
   const std::int64_t rows = g.n * g.axis[0].out * g.axis[1].out, row_size = g.axis[2].out * g.c;
@@ -158,10 +160,11 @@ void backward_tiled(const PoolGeometry& g, const S* dy, const std::int64_t* inde
                      const Bits<T> at = load_positions<T, tail.value>(index + from + i, lanes);
                      for (std::int64_t t = 0; t < count; ++t) {
                        const Bits<T> here(static_cast<typename Bits<T>::Lane>(taps[t]));
-                       store_some<tail.value>(select(at == here, value, zero), to + taps[t] * c + i, lanes);
+                       put<kStream, tail.value>(select(at == here, value, zero), to + taps[t] * c + i, lanes);
                      }
                    });
                  });
+             if (kStream) hwy::FlushStream();
            });
 }
 
@@ -222,7 +225,7 @@ void backward_scattered(const PoolGeometry& g, const S* dy, const std::int64_t* 
            });
 }
 
-template <class S>
+template <bool kStream, class S>
 void backward(const PoolGeometry& g, const S* dy, const std::int64_t* index, S* dx) {
   using T = Compute<S>;
   const std::int64_t rows = g.n * g.axis[0].in * g.axis[1].in, row_size = g.axis[2].in * g.c, c = g.c;
@@ -245,9 +248,10 @@ void backward(const PoolGeometry& g, const S* dy, const std::int64_t* index, S* 
                   sum +=
                       select(at == here, load_some<T, tail.value>(dy + outputs[o] * c + i, lanes), nothing);
                 }
-                store_some<tail.value>(sum, to + i, lanes);
+                put<kStream, tail.value>(sum, to + i, lanes);
               });
             });
+        if (kStream) hwy::FlushStream();
       });
 }
 
@@ -283,9 +287,11 @@ void run_max_pool_backward(const PoolGeometry& given, ConstView dy, ConstView in
     using S = decltype(type);
     const bool tiled = tiles_input(g);
     const auto lanes = static_cast<std::int64_t>(Vec<Compute<S>>::size);
+    constexpr std::int64_t size = sizeof(S);
+    const bool stream = std::is_same_v<S, Compute<S>> && past_caches(dx.data, dx.numel * size, g.c * size);
     const auto run = g.c < (tiled ? lanes : 2 * lanes) ? backward_scattered<S>
-                     : tiled                           ? backward_tiled<S>
-                                                       : backward<S>;
+                     : tiled ? (stream ? backward_tiled<true, S> : backward_tiled<false, S>)
+                             : (stream ? backward<true, S> : backward<false, S>);
     run(g, dy.as<S>(), index.as<std::int64_t>(), dx.as<S>());
   });
 }

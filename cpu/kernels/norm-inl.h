@@ -11,6 +11,7 @@
 #include "core/geometry.h"
 #include "cpu/kernels/columns-inl.h"
 #include "cpu/kernels/lanes-inl.h"
+#include "cpu/kernels/stream-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -89,12 +90,25 @@ inline std::int64_t sample_step(const NormGeometry& g) {
 inline std::int64_t spread_size(const NormGeometry& g) {
   return is_repeated(g) ? g.a * g.channels() : 0;
 }
+/// The same for one sample.
+template <class T>
+void spread_sample(const NormGeometry& g, const T* statistics, T* room) {
+  for (std::int64_t i = 0; i < g.g; ++i) std::fill_n(room + i * g.d, g.d, statistics[i]);
+}
 /// Statistics as rows read them; `room` is used when each must be repeated for its channels.
 template <class T>
 const T* spread(const NormGeometry& g, const T* statistics, T* room) {
   if (!is_repeated(g)) return statistics;
   for (std::int64_t i = 0; i < g.statistics(); ++i) std::fill_n(room + i * g.d, g.d, statistics[i]);
   return room;
+}
+
+/// p, or where it is null room filled with `value`.
+template <class T>
+const T* or_all(const T* p, T value, const Scratch<T>& room) {
+  if (p != nullptr) return p;
+  std::fill(room.begin(), room.end(), value);
+  return room.data();
 }
 
 /// out = 1 / sqrt(variance + eps).
@@ -116,28 +130,6 @@ HWY_INLINE Vec<T> load_statistic(const T* p, std::int64_t column, std::int64_t l
   }
 }
 
-/// A blocked chain of single terms.
-template <class T>
-class BlockChain {
- public:
-  HWY_INLINE void add(T term) {
-    if (terms_ == numerics::kBlock) {
-      total_ = first_ ? chain_ : total_ + chain_;
-      first_ = false;
-      chain_ = 0;
-      terms_ = 0;
-    }
-    chain_ += term;
-    ++terms_;
-  }
-  T sum() const { return first_ ? chain_ : total_ + chain_; }
-
- private:
-  T chain_ = 0, total_ = 0;
-  std::int64_t terms_ = 0;
-  bool first_ = true;
-};
-
 /// The rows of x as a column problem: batch tree over a, blocked chain over (a, b) in a leaf, a column is a
 /// channel.
 inline ColumnProblem norm_columns(const NormGeometry& g, std::int64_t bytes) {
@@ -157,18 +149,6 @@ inline ColumnProblem instance_columns(const NormGeometry& g, std::int64_t bytes)
   p.width = g.channels();
   p.bytes = bytes;
   return p;
-}
-
-/// Calls body(statistic i, element offset of its first row, first channel) for the statistics of single
-/// samples (layer and group norm): rows of d elements follow each other at a step of channels(), b of them.
-template <class Body>
-void for_sample_statistics(const NormGeometry& g, std::int64_t bytes, const Body& body) {
-  for_rows(g.a * g.g, g.b * g.d * bytes, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t a = i / g.g, channel = i % g.g * g.d;
-      body(i, a * g.b * g.channels() + channel, channel);
-    }
-  });
 }
 
 }  // namespace isobit::cpu::HWY_NAMESPACE

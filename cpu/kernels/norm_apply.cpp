@@ -1,5 +1,6 @@
-// norm_apply: h = (x - mean) * rstd, then the affine part. A lane owns an element; a task owns rows of
-// channels.
+// norm_apply: y = fma((x - mean) * rstd, gamma, beta), with gamma 1 and beta -0, which change no bit, where
+// there is none. A lane owns an element; a task owns rows of channels. Results larger than the caches go past
+// them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_apply.cpp"
 #include "hwy/foreach_target.h"
@@ -10,31 +11,39 @@ HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 namespace {
 
-template <bool kOne, class T>
-void apply_rows(const NormGeometry& g, const T* x, const T* mean, const T* rstd, const T* gamma,
-                const T* beta, T* y) {
+template <class T>
+struct Affine {
+  const T* mean;  // and rstd: as rows read them
+  const T* rstd;
+  const T* gamma;  // not null, nor is beta
+  const T* beta;
+};
+
+template <bool kOne, bool kStream, class T>
+void apply_row(const T* x, Affine<T> p, std::int64_t channels, T* y) {
+  const Vec<T> m(*p.mean), r(*p.rstd);
+  for_vectors<T>(channels, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+    constexpr bool kTail = tail.value;
+    Vec<T> v = load_some<T, kTail>(x + i, lanes);
+    v = v - (kOne ? m : load_some<T, kTail>(p.mean + i, lanes));
+    v = v * (kOne ? r : load_some<T, kTail>(p.rstd + i, lanes));
+    v = fma(v, load_some<T, kTail>(p.gamma + i, lanes), load_some<T, kTail>(p.beta + i, lanes));
+    put<kStream, kTail>(v, y + i, lanes);
+  });
+}
+
+template <bool kOne, bool kStream, class T>
+void apply_rows(const NormGeometry& g, const T* x, Affine<T> p, T* y) {
   const std::int64_t channels = g.channels(), step = sample_step(g);
   for_rows(g.a * g.b, channels * static_cast<std::int64_t>(2 * sizeof(T)),
-           [&](std::int64_t begin, std::int64_t end) {
-             for (std::int64_t row = begin; row < end; ++row) {
-               const T *m = mean + row / g.b * step, *r = rstd + row / g.b * step;
-               const T* from = x + row * channels;
-               T* to = y + row * channels;
-               for_vectors<T>(channels, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                 Vec<T> v = load_some<T, tail.value>(from + i, lanes) -
-                            load_statistic<kOne, tail.value>(m, i, lanes);
-                 v = v * load_statistic<kOne, tail.value>(r, i, lanes);
-                 if (gamma != nullptr && beta != nullptr) {
-                   v = fma(v, load_some<T, tail.value>(gamma + i, lanes),
-                           load_some<T, tail.value>(beta + i, lanes));
-                 } else if (gamma != nullptr) {
-                   v = v * load_some<T, tail.value>(gamma + i, lanes);
-                 } else if (beta != nullptr) {
-                   v = v + load_some<T, tail.value>(beta + i, lanes);
-                 }
-                 store_some<tail.value>(v, to + i, lanes);
-               });
+           [=, b = g.b](std::int64_t begin, std::int64_t end) {
+             std::int64_t a = begin / b;
+             for (std::int64_t row = begin; row < end; ++a) {
+               const Affine<T> of_sample{p.mean + a * step, p.rstd + a * step, p.gamma, p.beta};
+               for (const std::int64_t stop = std::min(end, (a + 1) * b); row < stop; ++row)
+                 apply_row<kOne, kStream>(x + row * channels, of_sample, channels, y + row * channels);
              }
+             if (kStream) hwy::FlushStream();
            });
 }
 
@@ -48,10 +57,22 @@ void run_norm_apply(const NormGeometry& g, double eps, ConstView x, ConstView me
     const Widened<T> in(x);
     const Rounded<T> out(y);
     Scratch<T> rstd(g.statistics()), room1(spread_size(g)), room2(spread_size(g));
+    Scratch<T> ones(gamma.data == nullptr ? g.channels() : 0), zeros(beta.data == nullptr ? g.channels() : 0);
     reciprocal_deviation(variance.as<T>(), static_cast<T>(eps), g.statistics(), rstd.data());
-    const auto apply = one_for_row(g) ? apply_rows<true, T> : apply_rows<false, T>;
-    apply(g, in.data(), spread(g, mean.as<T>(), room1.data()), spread<T>(g, rstd.data(), room2.data()),
-          gamma.as<T>(), beta.as<T>(), out.data());
+    const Affine<T> p{spread(g, mean.as<T>(), room1.data()), spread<T>(g, rstd.data(), room2.data()),
+                      or_all(gamma.as<T>(), T{1}, ones), or_all(beta.as<T>(), -T{0}, zeros)};
+    const std::int64_t row_bytes = g.channels() * static_cast<std::int64_t>(sizeof(T));
+    const auto run = [&](auto one) {
+      constexpr bool kOne = decltype(one)::value;
+      if (past_caches(out.data(), g.numel() * static_cast<std::int64_t>(sizeof(T)), row_bytes))
+        return apply_rows<kOne, true>(g, in.data(), p, out.data());
+      apply_rows<kOne, false>(g, in.data(), p, out.data());
+    };
+    if (one_for_row(g)) {
+      run(std::true_type());
+    } else {
+      run(std::false_type());
+    }
     out.finish();
   });
 }

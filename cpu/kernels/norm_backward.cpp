@@ -1,16 +1,17 @@
 // norm_backward and norm_backward_affine: two sums side by side (of e and e * h; of dy and dy * h), in the
-// orders of norm_statistics and of the batch tree; then one pass that writes dx.
+// orders of norm_statistics and of the batch tree; then dx is written, of group and layer norm sample by
+// sample. Where there is no gamma it is 1, which changes no bit.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_backward.cpp"
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/norm-inl.h"
+#include "cpu/kernels/norm_groups-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 namespace {
 
-/// What the passes read. mean and rstd as rows of channels read them; gamma may be null.
+/// What the passes read. mean and rstd as rows of channels read them; gamma is not null where it is read.
 template <class T>
 struct Inputs {
   const T* dy;
@@ -18,113 +19,150 @@ struct Inputs {
   const T* mean;
   const T* rstd;
   const T* gamma;
-};
 
-/// One row of them.
-template <bool kOne, class T>
-struct InputRow : Inputs<T> {
-  template <bool kTail>
+  Inputs at(std::int64_t offset, std::int64_t statistic) const {
+    return {dy + offset, x + offset, mean + statistic, rstd + statistic, gamma};
+  }
+  template <bool kScaled, bool kTail>
   HWY_INLINE Vec<T> e(std::int64_t i, std::int64_t lanes) const {
-    const Vec<T> v = load_some<T, kTail>(this->dy + i, lanes);
-    return this->gamma == nullptr ? v : v * load_some<T, kTail>(this->gamma + i, lanes);
+    const Vec<T> v = load_some<T, kTail>(dy + i, lanes);
+    if constexpr (!kScaled) return v;
+    return v * load_some<T, kTail>(gamma + i, lanes);
   }
-  template <bool kTail>
+  template <bool kOne, bool kTail>
   HWY_INLINE Vec<T> h(std::int64_t i, std::int64_t lanes) const {
-    const Vec<T> v =
-        load_some<T, kTail>(this->x + i, lanes) - load_statistic<kOne, kTail>(this->mean, i, lanes);
-    return v * load_statistic<kOne, kTail>(this->rstd, i, lanes);
+    const Vec<T> v = load_some<T, kTail>(x + i, lanes) - load_statistic<kOne, kTail>(mean, i, lanes);
+    return v * load_statistic<kOne, kTail>(rstd, i, lanes);
   }
 };
 
-/// sums[0] = e, sums[1] = e * h.
-template <bool kOne, class T>
+/// sums[0] = e, sums[1] = e * h, a lane a channel.
+template <bool kOne, bool kScaled, class T>
 struct BackwardTerm {
-  using Row = InputRow<kOne, T>;
+  using Row = Inputs<T>;
   static constexpr int kSums = 2;
   Inputs<T> in;
   std::int64_t sample;  // elements of a sample
   std::int64_t step;    // between the statistics of samples
   BackwardTerm at(std::int64_t offset) const { return {row(offset), sample, step}; }
-  Row row(std::int64_t offset) const {
-    const std::int64_t at = step == 0 ? 0 : offset / sample * step;
-    return {{in.dy + offset, in.x + offset, in.mean + at, in.rstd + at, in.gamma}};
-  }
+  Row row(std::int64_t offset) const { return in.at(offset, step == 0 ? 0 : offset / sample * step); }
   template <bool kTail>
   HWY_INLINE void add(const Row& row, std::int64_t column, std::int64_t lanes, Vec<T>* sum) const {
-    const Vec<T> e = row.template e<kTail>(column, lanes);
+    const Vec<T> e = row.template e<kScaled, kTail>(column, lanes);
     sum[0] += e;
-    sum[1] += e * row.template h<kTail>(column, lanes);
+    sum[1] += e * row.template h<kOne, kTail>(column, lanes);
   }
 };
 
-/// Means of e and e * h for the statistics of one sample.
-template <class T>
-void sample_means(const NormGeometry& g, InputRow<true, T> row, T count, T* mean_e, T* mean_eh) {
-  BlockChain<T> e_chain, eh_chain;
-  for (std::int64_t b = 0; b < g.b; ++b) {
-    e_chain.add(lanes_tree<T>(g.d, [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc)
-                                       HWY_ATTR { return acc + row.template e<tail.value>(i, lanes); }));
-    eh_chain.add(lanes_tree<T>(g.d, [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
-      return acc + row.template e<tail.value>(i, lanes) * row.template h<tail.value>(i, lanes);
-    }));
-    row.dy += g.channels();
-    row.x += g.channels();
-  }
-  *mean_e = e_chain.sum() / count;
-  *mean_eh = eh_chain.sum() / count;
+/// The same terms for GroupSums.
+template <bool kOne, class T>
+auto group_terms(const Inputs<T>& in, std::int64_t channels) {
+  return [=](auto tail, std::int64_t row, std::int64_t i, std::int64_t lanes, Vec<T>* t) HWY_ATTR {
+    const Inputs<T> here{in.dy + row * channels, in.x + row * channels, in.mean, in.rstd, in.gamma};
+    t[0] = here.template e<true, tail.value>(i, lanes);
+    t[1] = t[0] * here.template h<kOne, tail.value>(i, lanes);
+  };
 }
 
-template <bool kOne, class T>
-void write_rows(const NormGeometry& g, const Inputs<T>& in, const T* mean_e, const T* mean_eh, T* dx) {
-  const std::int64_t channels = g.channels();
-  const BackwardTerm<kOne, T> term{in, g.b * channels, sample_step(g)};
+/// Rows of dx that have the same statistics; mean_e, mean_eh as rows read them.
+template <bool kOne, bool kStream, class T>
+void write_rows(Inputs<T> in, const T* mean_e, const T* mean_eh, std::int64_t channels, std::int64_t rows,
+                T* dx) {
+  for (; rows > 0; --rows, in.dy += channels, in.x += channels, dx += channels)
+    for_vectors<T>(channels, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+      constexpr bool kTail = tail.value;
+      const Vec<T> centred =
+          in.template e<true, kTail>(i, lanes) - load_statistic<kOne, kTail>(mean_e, i, lanes);
+      const Vec<T> inner =
+          fma(-in.template h<kOne, kTail>(i, lanes), load_statistic<kOne, kTail>(mean_eh, i, lanes), centred);
+      put<kStream, kTail>(load_statistic<kOne, kTail>(in.rstd, i, lanes) * inner, dx + i, lanes);
+    });
+}
+
+/// dx, once its sums are there.
+template <bool kOne, bool kStream, class T>
+void write_all(const NormGeometry& g, const Inputs<T>& in, const T* mean_e, const T* mean_eh, T* dx) {
+  const std::int64_t channels = g.channels(), step = sample_step(g);
   for_rows(g.a * g.b, channels * static_cast<std::int64_t>(3 * sizeof(T)),
            [&](std::int64_t begin, std::int64_t end) {
-             for (std::int64_t r = begin; r < end; ++r) {
-               const InputRow<kOne, T> row = term.row(r * channels);
-               const T *s1 = mean_e + (row.mean - in.mean), *s2 = mean_eh + (row.mean - in.mean);
-               T* to = dx + r * channels;
-               for_vectors<T>(channels, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                 const Vec<T> centred =
-                     row.template e<tail.value>(i, lanes) - load_statistic<kOne, tail.value>(s1, i, lanes);
-                 const Vec<T> inner = fma(-row.template h<tail.value>(i, lanes),
-                                          load_statistic<kOne, tail.value>(s2, i, lanes), centred);
-                 store_some<tail.value>(load_statistic<kOne, tail.value>(row.rstd, i, lanes) * inner, to + i,
-                                        lanes);
-               });
+             for (std::int64_t row = begin, a = begin / g.b; row < end; ++a) {
+               const std::int64_t rows = std::min(end, (a + 1) * g.b) - row;
+               write_rows<kOne, kStream>(in.at(row * channels, a * step), mean_e + a * step,
+                                         mean_eh + a * step, channels, rows, dx + row * channels);
+               row += rows;
              }
+             if (kStream) hwy::FlushStream();
            });
 }
 
-template <class T>
-void backward(const NormGeometry& g, double eps, const T* dy, const T* x, const T* mean, const T* variance,
-              const T* gamma, T* dx) {
-  const std::int64_t n = g.statistics(), room = spread_size(g);
+/// Group and layer norm; mean and rstd a number a statistic. A task owns samples, whose rows are in a cache
+/// when they are read again, or, of few samples, blocks of rows.
+template <bool kOne, bool kStream, class T>
+void group_backward(const NormGeometry& g, const Inputs<T>& in, T* dx) {
   const T count = static_cast<T>(g.count());
-  Scratch<T> rstd(n), mean_e(n), mean_eh(n), room1(room), room2(room), room3(room), room4(room);
-  reciprocal_deviation(variance, static_cast<T>(eps), n, rstd.data());
-  if (g.over_batch || one_for_channel(g)) {
-    const std::int64_t channels = g.channels();
-    const BackwardTerm<false, T> term{{dy, x, mean, rstd.data(), gamma}, g.b * channels, sample_step(g)};
-    const ColumnProblem p =
-        g.over_batch ? norm_columns(g, 2 * sizeof(T)) : instance_columns(g, 2 * sizeof(T));
-    column_sums<T>(p, term, [&](std::int64_t outer, std::int64_t column, std::int64_t width, const T* tile) {
-      for (std::int64_t j = 0; j < width; ++j) {
-        mean_e[outer * channels + column + j] = tile[j] / count;
-        mean_eh[outer * channels + column + j] = tile[kColumns<T> + j] / count;
-      }
-    });
-  } else {
-    T *e = mean_e.data(), *eh = mean_eh.data(), *r = rstd.data();
-    for_sample_statistics(g, 4 * sizeof(T), [&](std::int64_t i, std::int64_t offset, std::int64_t channel) {
-      const InputRow<true, T> row{
-          {dy + offset, x + offset, mean + i, r + i, gamma == nullptr ? nullptr : gamma + channel}};
-      sample_means<T>(g, row, count, e + i, eh + i);
-    });
+  const std::int64_t channels = g.channels(), sample = g.b * channels;
+  const std::int64_t bytes = 3 * sizeof(T);
+  if (!in_samples(g)) {
+    const std::int64_t n = g.statistics(), size = spread_size(g);
+    const Scratch<T> mean_e(n), mean_eh(n), room1(size), room2(size), room3(size), room4(size);
+    const Inputs<T> read{in.dy, in.x, spread(g, in.mean, room1.data()), spread(g, in.rstd, room2.data()),
+                         in.gamma};
+    const std::int64_t lanes = GroupSums<T, 2>(g).lanes(), step = sample_step(g);
+    sums_by_blocks<T, 2>(
+        g, bytes, [&](std::int64_t a) { return group_terms<kOne>(read.at(a * sample, a * step), channels); },
+        [&](std::int64_t a, const T* sums) {
+          for (std::int64_t i = 0; i < g.g; ++i) {
+            mean_e[a * g.g + i] = sums[i] / count;
+            mean_eh[a * g.g + i] = sums[lanes + i] / count;
+          }
+        });
+    return write_all<kOne, kStream>(g, read, spread<T>(g, mean_e.data(), room3.data()),
+                                    spread<T>(g, mean_eh.data(), room4.data()), dx);
   }
-  const Inputs<T> in{dy, x, spread(g, mean, room1.data()), spread<T>(g, rstd.data(), room2.data()), gamma};
-  const auto write = one_for_row(g) ? write_rows<true, T> : write_rows<false, T>;
-  write(g, in, spread<T>(g, mean_e.data(), room3.data()), spread<T>(g, mean_eh.data(), room4.data()), dx);
+  for_rows(g.a, sample * bytes, [&](std::int64_t begin, std::int64_t end) {
+    GroupSums<T, 2> room(g);
+    const std::int64_t lanes = room.lanes(), size = kOne ? 0 : channels;
+    const Scratch<T> sums(2 * lanes), room1(size), room2(size), room3(size), room4(size);
+    const auto as_read = [&](const T* statistics, const Scratch<T>& spread_room) {
+      if constexpr (kOne) return statistics;
+      spread_sample(g, statistics, spread_room.data());
+      return static_cast<const T*>(spread_room.data());
+    };
+    for (std::int64_t a = begin; a < end; ++a) {
+      const Inputs<T> read{in.dy + a * sample, in.x + a * sample, as_read(in.mean + a * g.g, room1),
+                           as_read(in.rstd + a * g.g, room2), in.gamma};
+      room.sample(group_terms<kOne>(read, channels), sums.data());
+      for (std::int64_t i = 0; i < 2 * lanes; ++i) sums[i] /= count;
+      const T* const mean_e = as_read(sums.data(), room3);
+      const T* const mean_eh = as_read(sums.data() + lanes, room4);
+      write_rows<kOne, kStream>(read, mean_e, mean_eh, channels, g.b, dx + a * sample);
+    }
+    if (kStream) hwy::FlushStream();
+  });
+}
+
+/// Batch and instance norm.
+template <bool kStream, class T>
+void channel_backward(const NormGeometry& g, const Inputs<T>& in, T* dx) {
+  const T count = static_cast<T>(g.count());
+  const std::int64_t channels = g.channels();
+  const Scratch<T> mean_e(g.statistics()), mean_eh(g.statistics());
+  const ColumnProblem p = g.over_batch ? norm_columns(g, 2 * sizeof(T)) : instance_columns(g, 2 * sizeof(T));
+  const BackwardTerm<false, true, T> term{in, g.b * channels, sample_step(g)};
+  column_sums<T>(p, term, [&](std::int64_t outer, std::int64_t column, std::int64_t width, const T* tile) {
+    for (std::int64_t j = 0; j < width; ++j) {
+      mean_e[outer * channels + column + j] = tile[j] / count;
+      mean_eh[outer * channels + column + j] = tile[kColumns<T> + j] / count;
+    }
+  });
+  write_all<false, kStream, T>(g, in, mean_e.data(), mean_eh.data(), dx);
+}
+
+template <bool kStream, class T>
+void backward(const NormGeometry& g, const Inputs<T>& in, T* dx) {
+  if (one_for_row(g)) return group_backward<true, kStream>(g, in, dx);
+  if (is_repeated(g)) return group_backward<false, kStream>(g, in, dx);
+  channel_backward<kStream>(g, in, dx);
 }
 
 template <class T>
@@ -140,8 +178,8 @@ void affine(const NormGeometry& g, double eps, const T* dy, const T* x, const T*
   };
   const ColumnProblem p = norm_columns(g, 2 * sizeof(T));
   const std::int64_t sample = g.b * g.channels(), step = sample_step(g);
-  if (one_for_row(g)) return column_sums<T>(p, BackwardTerm<true, T>{in, sample, step}, done);
-  column_sums<T>(p, BackwardTerm<false, T>{in, sample, step}, done);
+  if (one_for_row(g)) return column_sums<T>(p, BackwardTerm<true, false, T>{in, sample, step}, done);
+  column_sums<T>(p, BackwardTerm<false, false, T>{in, sample, step}, done);
 }
 
 }  // namespace
@@ -153,8 +191,16 @@ void run_norm_backward(const NormGeometry& g, double eps, ConstView dy, ConstVie
     using T = decltype(type);
     const Widened<T> gradient(dy), input(x);
     const Rounded<T> out(dx);
-    backward(g, eps, gradient.data(), input.data(), mean.as<T>(), variance.as<T>(), gamma.as<T>(),
-             out.data());
+    const Scratch<T> rstd(g.statistics()), ones(gamma.data == nullptr ? g.channels() : 0);
+    reciprocal_deviation(variance.as<T>(), static_cast<T>(eps), g.statistics(), rstd.data());
+    const Inputs<T> in{gradient.data(), input.data(), mean.as<T>(), rstd.data(),
+                       or_all(gamma.as<T>(), T{1}, ones)};
+    const std::int64_t row_bytes = g.channels() * static_cast<std::int64_t>(sizeof(T));
+    if (past_caches(out.data(), g.a * g.b * row_bytes, row_bytes)) {
+      backward<true>(g, in, out.data());
+    } else {
+      backward<false>(g, in, out.data());
+    }
     out.finish();
   });
 }

@@ -1,11 +1,11 @@
 // norm_statistics: mean and biased variance in two passes. Batch norm: a lane owns a channel, batch tree over
-// samples. Instance norm: a lane owns a channel of a sample, blocked chain over b. Layer and group norm: a
-// task owns statistics, each a blocked chain over b of lanes trees over d.
+// samples. Instance norm: a lane owns a channel of a sample, blocked chain over b. Layer and group norm:
+// norm_groups-inl.h.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_statistics.cpp"
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/norm-inl.h"
+#include "cpu/kernels/norm_groups-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -35,32 +35,61 @@ struct Moment {
   }
 };
 
-template <class T, bool kSquare>
-T sample_moment(const NormGeometry& g, const T* x, T mean) {
-  const Vec<T> m(mean);
-  BlockChain<T> chain;
-  for (std::int64_t b = 0; b < g.b; ++b, x += g.channels()) {
-    chain.add(lanes_tree<T>(g.d, [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
-      Vec<T> v = load_some<T, tail.value>(x + i, lanes);
-      if constexpr (kSquare) {
-        v = v - m;
-        v = v * v;
-      }
-      return acc + v;
-    }));
+/// The same of a sample of group or layer norm; `mean` as rows read it.
+template <bool kOne, bool kSquare, class T>
+auto moment_terms(const T* x, std::int64_t channels, const T* mean) {
+  return [=](auto tail, std::int64_t row, std::int64_t i, std::int64_t lanes, Vec<T>* t) HWY_ATTR {
+    Vec<T> v = load_some<T, tail.value>(x + row * channels + i, lanes);
+    if constexpr (kSquare) {
+      v = v - load_statistic<kOne, tail.value>(mean, i, lanes);
+      v = v * v;
+    }
+    t[0] = v;
+  };
+}
+
+/// Group and layer norm: a task owns samples, whose rows are in a cache when they are read again, or, of few
+/// samples, blocks of rows.
+template <bool kOne, class T>
+void group_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
+  const T count = static_cast<T>(g.count());
+  const std::int64_t channels = g.channels(), sample = g.b * channels;
+  const auto divide_into = [&](T* out, std::int64_t a, const T* sums) {
+    for (std::int64_t i = 0; i < g.g; ++i) out[a * g.g + i] = sums[i] / count;
+  };
+  if (!in_samples(g)) {
+    const Scratch<T> room(spread_size(g));
+    sums_by_blocks<T, 1>(
+        g, sizeof(T),
+        [&](std::int64_t a) { return moment_terms<kOne, false>(x + a * sample, channels, mean); },
+        [&](std::int64_t a, const T* sums) { divide_into(mean, a, sums); });
+    const T* const spread_mean = spread<T>(g, mean, room.data());
+    return sums_by_blocks<T, 1>(
+        g, sizeof(T),
+        [&](std::int64_t a) {
+          return moment_terms<kOne, true>(x + a * sample, channels, spread_mean + a * (kOne ? 1 : channels));
+        },
+        [&](std::int64_t a, const T* sums) { divide_into(variance, a, sums); });
   }
-  return chain.sum();
+  for_rows(g.a, 2 * sample * static_cast<std::int64_t>(sizeof(T)), [&](std::int64_t begin, std::int64_t end) {
+    GroupSums<T, 1> room(g);
+    const Scratch<T> sums(room.lanes()), spread_mean(channels);
+    for (std::int64_t a = begin; a < end; ++a) {
+      const T* const m = kOne ? mean + a : spread_mean.data();
+      room.sample(moment_terms<kOne, false>(x + a * sample, channels, m), sums.data());
+      divide_into(mean, a, sums.data());
+      if constexpr (!kOne) spread_sample(g, mean + a * g.g, spread_mean.data());
+      room.sample(moment_terms<kOne, true>(x + a * sample, channels, m), sums.data());
+      divide_into(variance, a, sums.data());
+    }
+  });
 }
 
 template <class T>
 void statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const T count = static_cast<T>(g.count());
-  if (!g.over_batch && !one_for_channel(g)) {
-    return for_sample_statistics(g, 2 * sizeof(T), [&](std::int64_t i, std::int64_t offset, std::int64_t) {
-      mean[i] = sample_moment<T, false>(g, x + offset, T{0}) / count;
-      variance[i] = sample_moment<T, true>(g, x + offset, mean[i]) / count;
-    });
-  }
+  if (one_for_row(g)) return group_statistics<true>(g, x, mean, variance);
+  if (is_repeated(g)) return group_statistics<false>(g, x, mean, variance);
   const ColumnProblem p = g.over_batch ? norm_columns(g, sizeof(T)) : instance_columns(g, sizeof(T));
   const std::int64_t channels = g.channels(), sample = g.b * channels, step = sample_step(g);
   const auto divide_into = [count, channels](T* out) {

@@ -1,12 +1,14 @@
 // softmax, log_softmax and their gradients over rows of the last axis. A task owns rows; a row's sum is the
 // lanes tree (lanes-inl.h). The maximum has no order to keep: a NaN anywhere makes the whole row NaN, and
-// which of two equal zeros is taken changes no bit of what follows.
+// which of two equal zeros is taken changes no bit of what follows. Results larger than the caches go past
+// them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/softmax.cpp"
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/elementary_simd-inl.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/lanes-inl.h"
+#include "cpu/kernels/stream-inl.h"
 #include "cpu/runtime/scratch.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -47,6 +49,34 @@ const Compute<S>* widened(const S* x, std::int64_t n, Compute<S>* room) {
   }
 }
 
+/// Where a row of results is put together: in the result, or, where that goes past the caches, in room from
+/// which done() sends it on.
+template <class S>
+class OutputRows {
+ public:
+  OutputRows(S* out, std::int64_t rows, std::int64_t columns)
+      : out_(out),
+        columns_(columns),
+        streams_(past_caches(out, rows * bytes(), bytes())),
+        room_(streams_ ? columns : 0) {}
+  ~OutputRows() {
+    if (streams_) hwy::FlushStream();
+  }
+  OutputRows(const OutputRows&) = delete;
+  OutputRows& operator=(const OutputRows&) = delete;
+  S* row(std::int64_t index) const { return streams_ ? room_.data() : out_ + index * columns_; }
+  void done(std::int64_t index) const {
+    if (streams_) stream_tile<S>(room_.data(), out_ + index * columns_, columns_);
+  }
+
+ private:
+  std::int64_t bytes() const { return columns_ * static_cast<std::int64_t>(sizeof(S)); }
+  S* out_;
+  std::int64_t columns_;
+  bool streams_;
+  Scratch<S> room_;
+};
+
 template <class T>
 T sum_of_row(const T* x, std::int64_t n) {
   return lanes_tree<T>(n, [x](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc)
@@ -66,18 +96,20 @@ T exponentials(const T* x, std::int64_t n, T* room) {
 template <class S>
 void softmax_rows(std::int64_t rows, std::int64_t columns, const S* x, S* y) {
   using T = Compute<S>;
-  for_rows(
-      rows, columns * static_cast<std::int64_t>(2 * sizeof(S) + 32),
-      [&](std::int64_t begin, std::int64_t end) {
-        Scratch<T> wide(columns), e(columns);
-        for (std::int64_t row = begin; row < end; ++row) {
-          const Vec<T> s(exponentials(widened(x + row * columns, columns, wide.data()), columns, e.data()));
-          S* to = y + row * columns;
-          for_vectors<T>(columns, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-            store_some<tail.value>(load_some<T, tail.value>(e.data() + i, lanes) / s, to + i, lanes);
-          });
-        }
-      });
+  for_rows(rows, columns * static_cast<std::int64_t>(2 * sizeof(S) + 32),
+           [&](std::int64_t begin, std::int64_t end) {
+             const OutputRows<S> out(y, rows, columns);
+             Scratch<T> wide(columns), room(columns);
+             T* const e = room.data();
+             for (std::int64_t row = begin; row < end; ++row) {
+               const Vec<T> s(exponentials(widened(x + row * columns, columns, wide.data()), columns, e));
+               S* const to = out.row(row);
+               for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                 store_some<tail.value>(load_some<T, tail.value>(e + i, lanes) / s, to + i, lanes);
+               });
+               out.done(row);
+             }
+           });
 }
 
 template <class S>
@@ -85,15 +117,17 @@ void log_softmax_rows(std::int64_t rows, std::int64_t columns, const S* x, S* y)
   using T = Compute<S>;
   for_rows(rows, columns * static_cast<std::int64_t>(2 * sizeof(S) + 32),
            [&](std::int64_t begin, std::int64_t end) {
+             const OutputRows<S> out(y, rows, columns);
              Scratch<T> wide(columns), e(columns);
              for (std::int64_t row = begin; row < end; ++row) {
                const T* in = widened(x + row * columns, columns, wide.data());
                const Vec<T> log_s = log(Vec<T>(exponentials(in, columns, e.data())));
                const Vec<T> m(row_maximum(in, columns));
-               S* to = y + row * columns;
-               for_vectors<T>(columns, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+               S* const to = out.row(row);
+               for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
                  store_some<tail.value>((load_some<T, tail.value>(in + i, lanes) - m) - log_s, to + i, lanes);
                });
+               out.done(row);
              }
            });
 }
@@ -103,16 +137,19 @@ void softmax_backward_rows(std::int64_t rows, std::int64_t columns, const S* dy,
   using T = Compute<S>;
   for_rows(
       rows, columns * static_cast<std::int64_t>(3 * sizeof(S)), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t at = begin * columns; at < end * columns; at += columns) {
-          const S *d = dy + at, *p = y + at;
+        const OutputRows<S> out(dx, rows, columns);
+        for (std::int64_t row = begin; row < end; ++row) {
+          const S *const d = dy + row * columns, *const p = y + row * columns;
+          S* const to = out.row(row);
           const Vec<T> t(lanes_tree<T>(columns, [&](auto tail, std::int64_t i, std::int64_t lanes,
                                                     Vec<T> acc) HWY_ATTR {
             return fma(load_some<T, tail.value>(d + i, lanes), load_some<T, tail.value>(p + i, lanes), acc);
           }));
-          for_vectors<T>(columns, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+          for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
             const Vec<T> v = load_some<T, tail.value>(d + i, lanes) - t;
-            store_some<tail.value>(v * load_some<T, tail.value>(p + i, lanes), dx + at + i, lanes);
+            store_some<tail.value>(v * load_some<T, tail.value>(p + i, lanes), to + i, lanes);
           });
+          out.done(row);
         }
       });
 }
@@ -122,15 +159,18 @@ void log_softmax_backward_rows(std::int64_t rows, std::int64_t columns, const S*
   using T = Compute<S>;
   for_rows(rows, columns * static_cast<std::int64_t>(3 * sizeof(S) + 32),
            [&](std::int64_t begin, std::int64_t end) {
+             const OutputRows<S> out(dx, rows, columns);
              Scratch<T> wide(columns);
-             for (std::int64_t at = begin * columns; at < end * columns; at += columns) {
-               const T* d = widened(dy + at, columns, wide.data());
+             for (std::int64_t row = begin; row < end; ++row) {
+               const T* const d = widened(dy + row * columns, columns, wide.data());
+               const S* const p = y + row * columns;
+               S* const to = out.row(row);
                const Vec<T> t(sum_of_row(d, columns));
-               for_vectors<T>(columns, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                 const Vec<T> e = exp(load_some<T, tail.value>(y + at + i, lanes));
-                 store_some<tail.value>(fma(-e, t, load_some<T, tail.value>(d + i, lanes)), dx + at + i,
-                                        lanes);
+               for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                 const Vec<T> e = exp(load_some<T, tail.value>(p + i, lanes));
+                 store_some<tail.value>(fma(-e, t, load_some<T, tail.value>(d + i, lanes)), to + i, lanes);
                });
+               out.done(row);
              }
            });
 }

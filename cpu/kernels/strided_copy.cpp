@@ -1,13 +1,14 @@
 // strided_copy: permutes, expansions, flips and slices, on elements of 1, 2, 4 or 8 bytes as they are. Where
 // the input is contiguous along another axis than the output (a transpose), tiles of 32 x 32 keep both sides
 // in the first-level cache; else rows of the output are copied, spread or picked one after the other. A task
-// owns a part of the output.
+// owns a part of the output. Results larger than the caches go past them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/strided_copy.cpp"
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/columns-inl.h"
 #include "cpu/kernels/elementwise-inl.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/stream-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -81,17 +82,31 @@ void transpose(const StridedGeometry& g, int axis, const U* in, U* out) {
     target.add(g.extent[i], dense[i]);
   }
   const std::int64_t height = g.extent[axis], width = g.extent[last], step = g.stride[0][last];
-  const std::int64_t bands = (height + kSide - 1) / kSide;
-  for_rows(source.size() * bands, kSide * width * static_cast<std::int64_t>(2 * sizeof(U)),
+  // Strips of kSide elements of the last axis: all that lies beside them in the input is read on the way.
+  const std::int64_t strips = (width + kSide - 1) / kSide;
+  const std::int64_t bytes = g.numel() * static_cast<std::int64_t>(sizeof(U));
+  const std::int64_t row_bytes = width * static_cast<std::int64_t>(sizeof(U));  // all strides are multiples
+  const bool stream = kSide * sizeof(U) % kLineBytes == 0 && past_caches(out, bytes, row_bytes);
+  for_rows(source.size() * strips, kSide * height * static_cast<std::int64_t>(2 * sizeof(U)),
            [&](std::int64_t begin, std::int64_t end) {
+             HWY_ALIGN U tile[kSide * kSide];
              for (std::int64_t task = begin; task < end; ++task) {
-               const std::int64_t other = task / bands, top = task % bands * kSide;
-               const U* from = in + source.offset(other) + top;
-               U* to = out + target.offset(other) + top * row;
-               for (std::int64_t left = 0; left < width; left += kSide)
-                 transpose_tile(from + left * step, step, to + left, row, std::min(kSide, height - top),
-                                std::min(kSide, width - left));
+               const std::int64_t other = task / strips, left = task % strips * kSide;
+               const std::int64_t columns = std::min(kSide, width - left);
+               const U* from = in + source.offset(other) + left * step;
+               U* to = out + target.offset(other) + left;
+               for (std::int64_t top = 0; top < height; top += kSide) {
+                 const std::int64_t rows = std::min(kSide, height - top);
+                 if (!stream) {
+                   transpose_tile(from + top, step, to + top * row, row, rows, columns);
+                   continue;
+                 }
+                 transpose_tile(from + top, step, tile, kSide, rows, columns);
+                 for (std::int64_t i = 0; i < rows; ++i)
+                   stream_tile(tile + i * kSide, to + (top + i) * row, columns);
+               }
              }
+             if (stream) hwy::FlushStream();
            });
 }
 
@@ -105,8 +120,16 @@ void copy_elements(const StridedGeometry& g, const U* in, U* out) {
     for (int i = 0; i < last; ++i)
       if (g.stride[0][i] == 1 && g.extent[i] > 1) return transpose(g, i, in + g.offset[0], out);
   }
+  const bool stream = past_caches(out, n * static_cast<std::int64_t>(sizeof(U)));
   for_ranges(n, 2 * sizeof(U), [&](std::int64_t begin, std::int64_t end) {
-    Operand<U, U>(g, 0, in).gather(begin, end - begin, out + begin);
+    const Operand<U, U> from(g, 0, in);
+    if (!stream) return from.gather(begin, end - begin, out + begin);
+    HWY_ALIGN U tile[kTile];
+    for (std::int64_t i = begin; i < end; i += kTile) {
+      from.gather(i, std::min(kTile, end - i), tile);
+      stream_tile(tile, out + i, std::min(kTile, end - i));
+    }
+    hwy::FlushStream();
   });
 }
 

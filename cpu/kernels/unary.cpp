@@ -1,11 +1,13 @@
 // unary: one function of one tensor. A lane owns an element, a task a range of elements. f16 and bf16 pass
-// through a tile of f32; functions of integers and bool are in integers.cpp.
+// through a tile of f32; results larger than the caches go past them; functions of integers and bool are in
+// integers.cpp.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/unary.cpp"
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/integers-inl.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/pointwise_simd-inl.h"
+#include "cpu/kernels/stream-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -65,6 +67,27 @@ void in_tiles(const S* x, std::int64_t begin, std::int64_t end, const Tile& tile
   }
 }
 
+/// The tile function on n elements, of which a tile at a time lies in the first-level cache before it goes
+/// past the others.
+template <class S, class T>
+void apply_past_caches(UnaryTile<T> tile, T parameter, const S* x, S* to, std::int64_t n) {
+  HWY_ALIGN T wide[kTile];
+  for (std::int64_t i = 0; i < n; i += kTile) {
+    const std::int64_t count = std::min(kTile, n - i);
+    if constexpr (std::is_same_v<S, T>) {
+      tile(parameter, x + i, wide, count);
+      stream_tile(wide, to + i, count);
+    } else {
+      HWY_ALIGN S narrow[kTile];
+      convert_tile(x + i, wide, count);
+      tile(parameter, wide, wide, count);
+      convert_tile(wide, narrow, count);
+      stream_tile(narrow, to + i, count);
+    }
+  }
+  hwy::FlushStream();
+}
+
 template <class S>
 void apply(UnaryOp op, Scalar a, const S* x, View out) {
   using T = Compute<S>;
@@ -84,7 +107,9 @@ void apply(UnaryOp op, Scalar a, const S* x, View out) {
   const UnaryTile<T> tile = tile_of<T>(op);
   const T parameter = static_cast<T>(a.is_integer ? static_cast<T>(a.integer) : static_cast<T>(a.real));
   S* to = out.as<S>();
+  const bool stream = x != to && past_caches(to, n * static_cast<std::int64_t>(sizeof(S)));
   for_ranges(n, bytes + cost_of(op), [&](std::int64_t begin, std::int64_t end) {
+    if (stream) return apply_past_caches(tile, parameter, x + begin, to + begin, end - begin);
     if constexpr (std::is_same_v<S, T>) {
       tile(parameter, x + begin, to + begin, end - begin);
     } else {

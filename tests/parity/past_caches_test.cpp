@@ -1,0 +1,143 @@
+// Results larger than the caches are stored past them (cpu/kernels/stream-inl.h): the same bits as the plain
+// loops'. Rows of whole lines but for the last elements of element-wise results; an output off a line's
+// border is stored plainly.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "core/backend.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/reference/reference.h"
+#include "cpu/runtime/properties.h"
+#include "tests/support/buffers.h"
+#include "tests/support/compare.h"
+#include "tests/support/values.h"
+
+namespace isobit::test {
+namespace {
+
+namespace fast = cpu::kernels;
+namespace plain = cpu::reference;
+
+constexpr std::int64_t kMost = 96 << 20;  ///< bytes of a result that a test may have
+
+class PastCaches : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (cpu::last_level_cache() >= kMost)
+      GTEST_SKIP() << "a cache of " << cpu::last_level_cache() << " bytes holds what a test may compute";
+  }
+  // Rows of `size` elements that the caches do not hold.
+  static std::int64_t rows_beyond(std::int64_t size, DType dtype) {
+    return cpu::last_level_cache() / size_of(dtype) / size + 1;
+  }
+  static FencedBuffer uniform(DType dtype, std::int64_t numel, std::uint64_t seed) {
+    FencedBuffer buffer(dtype, numel);
+    fill_uniform(buffer.view(), seed);
+    return buffer;
+  }
+  using Kernel = std::function<void(View out)>;
+  static void expect_equal(DType dtype, std::int64_t numel, const Kernel& tested, const Kernel& definition,
+                           std::int64_t skip = 0) {
+    ASSERT_GT(numel * size_of(dtype), cpu::last_level_cache());
+    FencedBuffer expected(dtype, numel), got(dtype, numel, skip);
+    definition(expected.view());
+    tested(got.view());
+    EXPECT_TRUE(got.fences_hold());
+    EXPECT_TRUE(equal_bits(expected.read(), got.read()));
+  }
+};
+
+TEST_F(PastCaches, ElementWise) {
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    const std::int64_t n = rows_beyond(1, dtype) + 37;
+    const FencedBuffer x = uniform(dtype, n, 1), row = uniform(dtype, 1, 2);
+    for (const std::int64_t skip : {0, 1})
+      expect_equal(
+          dtype, n, [&](View y) { fast::unary(UnaryOp::sigmoid, {}, x.view(), y); },
+          [&](View y) { plain::unary(UnaryOp::sigmoid, {}, x.view(), y); }, skip);
+    StridedGeometry g;  // x + one number
+    g.extent = {n};
+    g.stride[0] = {1};
+    expect_equal(
+        dtype, n, [&](View y) { fast::binary(BinaryOp::add, {}, g, x.view(), row.view(), y); },
+        [&](View y) { plain::binary(BinaryOp::add, {}, g, x.view(), row.view(), y); });
+    expect_equal(
+        dtype, n, [&](View y) { fast::strided_copy(g, x.view(), y); },
+        [&](View y) { plain::strided_copy(g, x.view(), y); });
+  }
+}
+
+TEST_F(PastCaches, Softmax) {
+  constexpr std::int64_t kColumns = 496;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const std::int64_t n = rows_beyond(kColumns, dtype) * kColumns;
+    const FencedBuffer x = uniform(dtype, n, 1), dy = uniform(dtype, n, 2);
+    expect_equal(
+        dtype, n, [&](View y) { fast::softmax(kColumns, x.view(), y); },
+        [&](View y) { plain::softmax(kColumns, x.view(), y); });
+    expect_equal(
+        dtype, n, [&](View y) { fast::log_softmax(kColumns, x.view(), y); },
+        [&](View y) { plain::log_softmax(kColumns, x.view(), y); });
+    expect_equal(
+        dtype, n, [&](View dx) { fast::softmax_backward(kColumns, dy.view(), x.view(), dx); },
+        [&](View dx) { plain::softmax_backward(kColumns, dy.view(), x.view(), dx); });
+    expect_equal(
+        dtype, n, [&](View dx) { fast::log_softmax_backward(kColumns, dy.view(), x.view(), dx); },
+        [&](View dx) { plain::log_softmax_backward(kColumns, dy.view(), x.view(), dx); });
+  }
+}
+
+TEST_F(PastCaches, Norms) {
+  NormGeometry group, batch, layer;
+  group.b = 900, group.g = 4, group.d = 8;
+  batch.b = 9, batch.g = 48, batch.over_batch = true;
+  layer.d = 272;
+  for (NormGeometry g : {group, batch, layer}) {
+    g.a = rows_beyond(g.b * g.channels(), DType::f32);
+    const std::int64_t n = g.numel();
+    const FencedBuffer x = uniform(DType::f32, n, 1), dy = uniform(DType::f32, n, 2),
+                       gamma = uniform(DType::f32, g.channels(), 3),
+                       beta = uniform(DType::f32, g.channels(), 4);
+    FencedBuffer mean(DType::f32, g.statistics()), variance(DType::f32, g.statistics());
+    plain::norm_statistics(g, x.view(), mean.view(), variance.view());
+    const ConstView m = mean.read(), v = variance.read();
+    expect_equal(
+        DType::f32, n,
+        [&](View y) { fast::norm_apply(g, 1e-5, x.view(), m, v, gamma.view(), beta.view(), y); },
+        [&](View y) { plain::norm_apply(g, 1e-5, x.view(), m, v, gamma.view(), beta.view(), y); });
+    expect_equal(
+        DType::f32, n,
+        [&](View dx) { fast::norm_backward(g, 1e-5, dy.view(), x.view(), m, v, gamma.view(), dx); },
+        [&](View dx) { plain::norm_backward(g, 1e-5, dy.view(), x.view(), m, v, gamma.view(), dx); });
+  }
+}
+
+TEST_F(PastCaches, Pooling) {
+  PoolGeometry overlapping, tiling;
+  overlapping.c = tiling.c = 32;
+  overlapping.axis[1] =
+      overlapping.axis[2] = {.in = 20, .filter = 3, .out = 20, .pad_before = 1, .pad_after = 1};
+  tiling.axis[1] = tiling.axis[2] = {.in = 20, .filter = 2, .out = 10, .stride = 2};
+  for (PoolGeometry g : {overlapping, tiling}) {
+    g.n = rows_beyond(20 * 20 * g.c, DType::f32);
+    const std::int64_t n = g.n * 20 * 20 * g.c, outputs = g.n * g.positions() * g.c;
+    const FencedBuffer x = uniform(DType::f32, n, 1), dy = uniform(DType::f32, outputs, 2);
+    FencedBuffer y(DType::f32, outputs), index(DType::i64, outputs);
+    plain::max_pool(g, x.view(), y.view(), index.view());
+    expect_equal(
+        DType::f32, n, [&](View dx) { fast::max_pool_backward(g, dy.view(), index.read(), dx); },
+        [&](View dx) { plain::max_pool_backward(g, dy.view(), index.read(), dx); });
+    expect_equal(
+        DType::f32, n, [&](View dx) { fast::avg_pool_backward(g, dy.view(), dx); },
+        [&](View dx) { plain::avg_pool_backward(g, dy.view(), dx); });
+    if (outputs != n) continue;
+    expect_equal(
+        DType::f32, n, [&](View out) { fast::avg_pool(g, x.view(), out); },
+        [&](View out) { plain::avg_pool(g, x.view(), out); });
+  }
+}
+
+}  // namespace
+}  // namespace isobit::test
