@@ -9,6 +9,7 @@
 #define ISOBIT_CPU_KERNELS_COLUMNS_INL_H_
 #endif
 
+#include <atomic>
 #include <bit>
 
 #include "core/numerics/order.h"
@@ -114,8 +115,10 @@ HWY_INLINE void add_group(const Term& term, const typename Term::Row* row, std::
   for (int v = 0; v < kVectors; ++v)
     for (int s = 0; s < Term::kSums; ++s)
       sum[v][s] = load_some<T, kTail>(acc + s * kColumns<T> + v * size, lanes);
-  for (int r = 0; r < kRows; ++r)
+  for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) term.template add<kTail>(row[r], column + v * size, lanes, sum[v]);
+    std::atomic_signal_fence(std::memory_order_acq_rel);  // or the compiler goes down the columns
+  }
   for (int v = 0; v < kVectors; ++v)
     for (int s = 0; s < Term::kSums; ++s)
       store_some<kTail>(sum[v][s], acc + s * kColumns<T> + v * size, lanes);
