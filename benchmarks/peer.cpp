@@ -163,8 +163,9 @@ std::vector<std::string> peer_command(const std::string& name, std::string& why)
                               : name == "openblas" ? openblas_peer_program()
                                                    : plain_peer_program();
   if (!program.empty()) return {program};
-  why = fmt::format(
-      "this build has no peer for {}: scripts/setup --peers installs what it needs, then build again", name);
+  why = fmt::format("this build has no peer for {}: {}", name,
+                    name == "plain" ? "configure it with -DISOBIT_BENCHMARKS=ON"
+                                    : "scripts/setup --peers installs what it needs, then build again");
   return {};
 }
 
