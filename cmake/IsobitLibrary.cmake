@@ -44,6 +44,13 @@ target_include_directories(isobit
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/core/include> $<INSTALL_INTERFACE:include>
   PRIVATE ${PROJECT_SOURCE_DIR})
 target_compile_features(isobit PUBLIC cxx_std_20)
+# Long chains of dependent operations, several registers of them: g++ interleaves them only when it schedules before
+# it gives out registers.
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND NOT ISOBIT_SANITIZE)
+  set_source_files_properties(
+    ${PROJECT_SOURCE_DIR}/cpu/kernels/unary_elementary_f32.cpp ${PROJECT_SOURCE_DIR}/cpu/kernels/binary_gradients_f32.cpp
+    PROPERTIES COMPILE_OPTIONS -fschedule-insns)
+endif()
 target_link_libraries(isobit
   PUBLIC fmt::fmt
   PRIVATE $<BUILD_INTERFACE:isobit_options> Threads::Threads hwy::hwy ZLIB::ZLIB PNG::PNG JPEG::JPEG OpenSSL::Crypto

@@ -92,6 +92,9 @@ configure_build() {
     arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
     export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root}
   fi
+  local onednn=$root/build/onednn  # of scripts/setup --onednn3
+  if [[ ! -e $onednn/complete ]]; then onednn=; fi
+  arguments+=(-DISOBIT_ONEDNN="$onednn")
   if has ld.lld; then
     arguments+=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=lld -DCMAKE_SHARED_LINKER_FLAGS=-fuse-ld=lld)
   fi

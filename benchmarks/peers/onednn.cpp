@@ -122,7 +122,12 @@ void Steps::compute(const dnnl::primitive& primitive, Args args, int output,
 
 int main() {
   const dnnl_version_t* v = dnnl_version();
-  return peers::serve(
-      "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch),
-      [](const nlohmann::json& question) { return peers::onednn::open_convolution(question); });
+  const std::string name =
+      "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+  return peers::serve(name, [](const nlohmann::json& question) {
+    const std::string op = question.at("op");
+    if (op == "matmul") return peers::onednn::open_matmul(question);
+    if (op.starts_with("conv_")) return peers::onednn::open_convolution(question);
+    throw peers::Refused{"this peer knows no " + op};
+  });
 }

@@ -67,5 +67,6 @@ class Steps : public Variant {
 };
 
 std::vector<std::unique_ptr<Variant>> open_convolution(const nlohmann::json& question);
+std::vector<std::unique_ptr<Variant>> open_matmul(const nlohmann::json& question);
 
 }  // namespace peers::onednn

@@ -96,6 +96,28 @@ TEST(CliBench, TakesTurnsWithThePlainLoops) {
   }
 }
 
+// Libraries that this build found have our results, matrices stored transposed among them.
+TEST(CliBench, TakesTurnsWithLibraries) {
+  const auto rows = [](const char* peer, const char* dtype) {
+    return last_object(
+        {"bench", "matmul", "--sizes", "5x7x9,20x30x40:tn,33:nt,8:tt", "--dtype", dtype, "--peers", peer});
+  };
+  int compared = 0;
+  for (const char* peer : {"onednn", "openblas"}) {
+    const json single = rows(peer, "f32");
+    expect_rows(single, 4);
+    for (const json& row : single["rows"])
+      for (const json& theirs : row["peers"]) {
+        EXPECT_TRUE(theirs.contains("milliseconds")) << row;
+        ++compared;
+      }
+  }
+  const json wide = rows("onednn", "f64");
+  for (const json& row : wide["rows"])
+    for (const json& theirs : row["peers"]) EXPECT_EQ(theirs["why"], "oneDNN has no f64") << row;
+  if (compared == 0) GTEST_SKIP() << "neither oneDNN nor OpenBLAS was found when this was configured";
+}
+
 TEST(CliBench, TimesTheConvolutionsOfAFile) {
   const test::TemporaryFolder folder;
   std::ofstream(folder / "mine.txt") << "mb2ic3ih6oc4kh3ph1n\"a:1\"\nmb2ic3ih6oc5kh3ph1n\"a:2\"\n"
