@@ -1,22 +1,20 @@
 // Activations of a convolution that its tiles do not apply in registers.
 #pragma once
-#include <isobit/dtype.h>
-
 #include <optional>
 
-#include "core/op_codes.h"
+#include "core/backend.h"
 
 namespace isobit {
 
 /// The element-wise function that is left to be applied to the stored elements of type `stored`; nothing for
-/// relu, which the tiles of every device apply themselves, unless storing rounds: the relu of what was
-/// rounded to -0 is -0, that of the sum below 0 would be 0.
-constexpr std::optional<UnaryOp> left_by_tiles(Activation activation, DType stored) {
-  switch (activation) {
+/// relu, which the tiles of every device apply themselves, unless a norm comes first or storing rounds: the
+/// relu of what was rounded to -0 is -0, that of the sum below 0 would be 0.
+inline std::optional<UnaryOp> left_by_tiles(const Epilogue& epilogue, DType stored) {
+  switch (epilogue.activation) {
     case Activation::none:
       return std::nullopt;
     case Activation::relu:
-      if (stored == DType::f32 || stored == DType::f64) return std::nullopt;
+      if (!epilogue.norm.wanted() && (stored == DType::f32 || stored == DType::f64)) return std::nullopt;
       return UnaryOp::relu;
     case Activation::leaky_relu:
       return UnaryOp::leaky_relu;
@@ -33,8 +31,8 @@ constexpr std::optional<UnaryOp> left_by_tiles(Activation activation, DType stor
 }
 
 /// Whether the tiles apply relu.
-constexpr bool relu_by_tiles(Activation activation, DType stored) {
-  return activation == Activation::relu && !left_by_tiles(activation, stored);
+inline bool relu_by_tiles(const Epilogue& epilogue, DType stored) {
+  return epilogue.activation == Activation::relu && !left_by_tiles(epilogue, stored);
 }
 
 }  // namespace isobit

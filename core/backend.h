@@ -55,11 +55,22 @@ struct Scalar {
   Scalar(std::int64_t v) : real(static_cast<double>(v)), integer(v), is_integer(true) {}
 };
 
-/// What follows a convolution's sum, in registers: + bias[k] (null: none; rounded), then the activation.
+/// A norm of each channel by numbers that are given, [channels] in the compute type, as norm_apply takes
+/// them.
+struct ChannelNorm {
+  ConstView mean, variance;
+  ConstView gamma, beta;  ///< null: none
+  double eps = 0;
+  bool wanted() const { return mean.data != nullptr; }
+};
+
+/// What follows a convolution's sum: + bias[k] (null: none; rounded), in registers; then the norm (none
+/// unless wanted) of what is stored, then the activation of that.
 struct Epilogue {
   ConstView bias;
   Activation activation = Activation::none;
   double slope = 0;  ///< of leaky_relu, rounded to the compute type
+  ChannelNorm norm;
 };
 
 /// One parameter of an optimizer step; all four have param's dtype (f32 or f64) and size. Unused states are

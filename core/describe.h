@@ -18,7 +18,7 @@ inline std::string describe(const Scalar& s) {
   return s.is_integer ? fmt::format("{}", s.integer) : fmt::format("{}", s.real);
 }
 inline std::string describe(const Epilogue& e) {
-  return fmt::format("{}{}{}", e.bias.data != nullptr ? "bias" : "plain",
+  return fmt::format("{}{}{}{}", e.bias.data != nullptr ? "bias" : "plain", e.norm.wanted() ? "+norm" : "",
                      e.activation == Activation::none ? "" : "+", name_of(e.activation));
 }
 inline std::string describe(const StridedGeometry& g) {

@@ -18,6 +18,10 @@ struct Builder {
   static void for_each(Module& root, const std::function<void(Module&, const std::string&)>& f);
   /// Runs forward on zeros, recording nothing, with everything in evaluation mode.
   static Tensor dry_run(Module& module, const Tensor& sample);
+  /// layer(x) with the layers behind it, by the module's forward_with.
+  static Tensor run_with(const Layer& layer, const Tensor& x, const Behind& behind) {
+    return layer.run(x, &behind);
+  }
   static const std::vector<Named>& parameters(const Module& m) { return m.parameters_; }
   static const std::vector<Named>& buffers(const Module& m) { return m.buffers_; }
   static void set_training(Module& m, bool on) { m.training_ = on; }

@@ -1,7 +1,8 @@
 // Layers made of layers: Sequential and Residual.
 #include <isobit/nn_layers.h>
 
-#include "core/nn/relu_ahead.h"
+#include "core/nn/builder.h"
+#include "core/nn/relu_module.h"
 
 namespace isobit::nn {
 namespace {
@@ -21,24 +22,21 @@ class SequentialModule final : public Module {
     Tensor y = x;
     for (std::size_t i = 0; i < children().size(); ++i) {
       const Layer& layer = children()[i].layer;
-      if (relu_follows(i)) {
-        const ReluAhead ahead;
-        y = layer(y);
-        ++i;
-      } else {
-        y = layer(y);
+      std::size_t next = i + 1;
+      Behind behind;
+      if (next < children().size() && layer.module().takes(behind)) {
+        if ((behind.norm = children()[next].layer.module().given_norm())) ++next;
+        if ((behind.relu = relu_at(next))) ++next;
       }
+      y = next > i + 1 ? Builder::run_with(layer, y, behind) : layer(y);
+      i = next - 1;
     }
     return y;
   }
 
  private:
-  // Whether layer i can apply the ReLU behind it.
-  bool relu_follows(std::size_t i) const {
-    if (i + 1 == children().size() || !dynamic_cast<const IsRelu*>(&children()[i + 1].layer.module()))
-      return false;
-    const auto* applies = dynamic_cast<const AppliesRelu*>(&children()[i].layer.module());
-    return applies != nullptr && applies->applies_relu();
+  bool relu_at(std::size_t i) const {
+    return i < children().size() && dynamic_cast<const ReluModule*>(&children()[i].layer.module()) != nullptr;
   }
 };
 

@@ -6,7 +6,6 @@
 
 #include "core/geometry.h"
 #include "core/nn/axes_text.h"
-#include "core/nn/relu_ahead.h"
 #include "core/ops/conv_transpose.h"
 
 namespace isobit::nn {
@@ -131,7 +130,7 @@ class FilterModule : public Module {
   PerAxis kernel_;
 };
 
-class ConvModule final : public FilterModule<ConvLayerOptions>, public AppliesRelu {
+class ConvModule final : public FilterModule<ConvLayerOptions> {
  public:
   ConvModule(int spatial, std::int64_t filters, const PerAxis& kernel, ConvLayerOptions options)
       : FilterModule("Conv", spatial, filters, kernel, std::move(options)) {
@@ -145,13 +144,15 @@ class ConvModule final : public FilterModule<ConvLayerOptions>, public AppliesRe
     const ConvGeometry g = make_conv_geometry(kind().c_str(), x, w, conv_);
     return planned(g, conv_output_shape(g, x.rank()), w, c);
   }
-  Tensor forward(const Tensor& x) override {
-    if (!ReluAhead::take()) return conv(x, parameter(0), bias(), conv_);
-    ConvOptions with_relu = conv_;
-    with_relu.activation = Activate::relu;
-    return conv(x, parameter(0), bias(), with_relu);
+  Tensor forward(const Tensor& x) override { return conv(x, parameter(0), bias(), conv_); }
+  bool takes(const Behind&) const override { return conv_.activation == Activate::none; }
+  Tensor forward_with(const Tensor& x, const Behind& behind) override {
+    if (!takes(behind)) return Module::forward_with(x, behind);
+    ConvOptions options = conv_;
+    if (behind.relu) options.activation = Activate::relu;
+    if (!behind.norm) return conv(x, parameter(0), bias(), options);
+    return conv_batch_norm_inference(x, parameter(0), bias(), *behind.norm, options);
   }
-  bool applies_relu() const override { return conv_.activation == Activate::none; }
 
  private:
   std::string own_text() const override {

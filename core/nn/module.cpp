@@ -33,6 +33,13 @@ Plan Module::plan(const Shape& in) const {
   return plan;
 }
 
+Tensor Module::forward_with(const Tensor& x, const Behind& behind) {
+  Tensor y = forward(x);
+  if (const auto& n = behind.norm)
+    y = batch_norm_inference(y, n->gamma, n->beta, n->mean, n->variance, {.eps = n->eps});
+  return behind.relu ? relu(y) : y;
+}
+
 std::string Module::join(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "." + name;
 }
@@ -68,6 +75,10 @@ Shape Module::walk(const std::string& path, const Shape& in, const Visitor& visi
 }
 
 Tensor Layer::operator()(const Tensor& x) const {
+  return run(x, nullptr);
+}
+
+Tensor Layer::run(const Tensor& x, const Behind* behind) const {
   Module& m = module();
   if (!m.built_) {
     const Shape sample = sample_of(x, m);
@@ -81,7 +92,7 @@ Tensor Layer::operator()(const Tensor& x) const {
     m.state_->step = m.state_->next_step++;
   DepthGuard guard;
   try {
-    return m.forward(x);
+    return behind != nullptr ? m.forward_with(x, *behind) : m.forward(x);
   } catch (const OutOfMemory&) {
     throw;
   } catch (const Error& error) {

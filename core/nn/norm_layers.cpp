@@ -40,9 +40,12 @@ class BatchNormModule final : public Module {
     plan.buffers = {{"running_mean", c, zeros(), {}, true}, {"running_variance", c, ones(), {}, true}};
     return plan;
   }
+  std::optional<GivenNorm> given_norm() override {
+    if (training() || !built()) return std::nullopt;
+    return GivenNorm{gamma(), beta(), buffer(0), buffer(1), options_.eps};
+  }
   Tensor forward(const Tensor& x) override {
-    const Tensor gamma = options_.affine ? parameter(0) : Tensor();
-    const Tensor beta = options_.affine ? parameter(1) : Tensor();
+    const Tensor gamma = this->gamma(), beta = this->beta();
     if (!training()) return batch_norm_inference(x, gamma, beta, buffer(0), buffer(1), {options_.eps});
     BatchNormResult result = batch_norm(x, gamma, beta, {options_.eps});
     NoGrad no_grad;
@@ -52,6 +55,8 @@ class BatchNormModule final : public Module {
   }
 
  private:
+  Tensor gamma() const { return options_.affine ? parameter(0) : Tensor(); }
+  Tensor beta() const { return options_.affine ? parameter(1) : Tensor(); }
   void record(Tensor& running, const Tensor& batch) const {
     running.copy_from(add(mul_scalar(running, 1 - options_.momentum), mul_scalar(batch, options_.momentum)));
   }

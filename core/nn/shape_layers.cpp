@@ -2,7 +2,7 @@
 #include <isobit/autograd.h>
 #include <isobit/nn_layers.h>
 
-#include "core/nn/relu_ahead.h"
+#include "core/nn/relu_module.h"
 
 namespace isobit::nn {
 namespace {
@@ -20,12 +20,6 @@ class ActivationModule final : public Module {
  private:
   std::string name_;
   Function function_;
-};
-
-class ReluModule final : public Module, public IsRelu {
- public:
-  std::string kind() const override { return "ReLU"; }
-  Tensor forward(const Tensor& x) override { return relu(x); }
 };
 
 class LambdaModule final : public Module {

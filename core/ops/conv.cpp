@@ -1,6 +1,9 @@
 // Convolution. forward, backward_input and backward_filter are each bilinear, and the gradients of each are
 // the other two: closed under differentiation, so any order of derivative works.
+#include <cmath>
+
 #include "core/ops/internal.h"
+#include "core/ops/norm.h"
 
 namespace isobit {
 
@@ -77,7 +80,7 @@ Tensor conv_recorded(const char* op, const ConvGeometry& g, const Tensor& x, con
       (activation == Activate::leaky_relu || activation == Activate::silu || activation == Activate::gelu))
     return activated(activation, slope, conv_recorded(op, g, x, w, b, Activate::none, 0, y_shape));
   Tensor y = empty_as(x, y_shape);
-  const Epilogue after{view_or_null(b), kActivation[static_cast<int>(activation)], slope};
+  const Epilogue after{view_or_null(b), kActivation[static_cast<int>(activation)], slope, {}};
   backend(x.device()).conv_forward(g, view(x), view(w), after, fresh_view(y));
   if (!records) return y;
   const auto gradients = [g](const BackwardContext& c, const Tensor& dz) {
@@ -154,6 +157,37 @@ Tensor conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions
   ops::require_finite("conv", "slope", options.slope);
   return ops::conv_recorded("conv", g, x, ops::oriented_filter(w, options.flip), b, options.activation,
                             options.slope, conv_output_shape(g, x.rank()));
+}
+
+Tensor conv_batch_norm_inference(const Tensor& x, const Tensor& w, const Tensor& b, const GivenNorm& norm,
+                                 const ConvOptions& options) {
+  constexpr const char* kOp = "conv_batch_norm_inference";
+  ops::require_operands(kOp, x, w, b);
+  ops::require_defined(kOp, {&norm.mean, &norm.variance});
+  const ConvGeometry g = make_conv_geometry(kOp, x.shape(), w.shape(), options);
+  ops::require_bias(kOp, b, g.k);
+  ops::require_finite(kOp, "slope", options.slope);
+  if (!(norm.eps >= 0) || !std::isfinite(norm.eps))
+    fail(kOp, "eps is {}, expected a finite number >= 0", norm.eps);
+  const Tensor gamma = ops::affine(kOp, "gamma", norm.gamma, x, g.k),
+               beta = ops::affine(kOp, "beta", norm.beta, x, g.k),
+               mean = ops::affine(kOp, "mean", norm.mean, x, g.k),
+               variance = ops::affine(kOp, "variance", norm.variance, x, g.k);
+  if (recording({&x, &w, &b, &gamma, &beta})) {
+    ConvOptions plain = options;
+    plain.activation = Activate::none;
+    const Tensor z =
+        batch_norm_inference(conv(x, w, b, plain), gamma, beta, mean, variance, {.eps = norm.eps});
+    return ops::activated(options.activation, options.slope, z);
+  }
+  const Tensor filter = ops::oriented_filter(w, options.flip);
+  Tensor y = ops::empty_as(x, conv_output_shape(g, x.rank()));
+  const Epilogue after{view_or_null(b),
+                       ops::kActivation[static_cast<int>(options.activation)],
+                       options.slope,
+                       {view(mean), view(variance), view_or_null(gamma), view_or_null(beta), norm.eps}};
+  backend(x.device()).conv_forward(g, view(x), view(filter), after, fresh_view(y));
+  return y;
 }
 
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape,

@@ -7,9 +7,7 @@
 namespace isobit {
 
 namespace ops {
-namespace {
 
-/// gamma or beta: absent, or [channels] on x's device in the compute type (halves are widened).
 Tensor affine(const char* op, const char* what, const Tensor& t, const Tensor& x, std::int64_t channels) {
   if (!t.defined()) return t;
   if (t.device() != x.device())
@@ -20,6 +18,8 @@ Tensor affine(const char* op, const char* what, const Tensor& t, const Tensor& x
     fail(op, "{} has shape {}, expected [{}] (x {})", what, t.shape(), channels, x.shape());
   return t.to(compute_type(x.dtype()));
 }
+
+namespace {
 
 void require_input(const char* op, const Tensor& x, int rank, double eps) {
   require_defined(op, {&x});

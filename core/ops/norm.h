@@ -6,6 +6,9 @@
 
 namespace isobit::ops {
 
+/// gamma, beta or a statistic: absent, or [channels] on x's device in the compute type (halves are widened).
+Tensor affine(const char* op, const char* what, const Tensor& t, const Tensor& x, std::int64_t channels);
+
 /// Values, without history: the gradients know how they depend on x.
 struct Statistics {
   Tensor mean, variance;

@@ -30,13 +30,27 @@ void add_convolution(Suite& suite, const ConvShape& shape, DType dtype, Values v
     const auto draw = c->hash() / 3 % 12;
     const bool bias = c->hash() % 3 != 0;
     const auto activation = static_cast<Activation>(draw < 6 ? draw % 2 : draw - 5);
+    // A quarter with a norm, some of those without gamma, some without beta.
+    const auto norm = c->hash() / 36 % 16;
+    const DType compute = compute_type(dtype);
+    HostArray variance = c->random(compute, g.k);
+    make_positive(variance);
     c->in(dtype, g.x_size(), values)
         .in(dtype, g.w_size(), values)
         .in(dtype, g.k, values)
+        .in(compute, g.k)
+        .in(std::move(variance))
+        .in(compute, g.k)
+        .in(compute, g.k)
         .out(dtype, g.y_size());
     c->run([&](Backend& b, const Operands& o) {
       Epilogue epilogue;
       if (bias) epilogue.bias = o.in[2];
+      if (norm < 4 && g.k > 0) {
+        epilogue.norm = {o.in[3], o.in[4], o.in[5], o.in[6], 1e-5};
+        if (norm == 1) epilogue.norm.gamma = {};
+        if (norm == 2) epilogue.norm.beta = {};
+      }
       epilogue.activation = activation;
       epilogue.slope = 0.125;
       b.conv_forward(g, o.in[0], o.in[1], epilogue, o.out[0]);

@@ -43,9 +43,7 @@ gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilog
   pass.out = y.data;
   pass.dtype = y.dtype;
   pass.bias = {epilogue.bias.data, epilogue.bias.dtype};
-  pass.relu = relu_by_tiles(epilogue.activation, y.dtype);
-  pass.then = left_by_tiles(epilogue.activation, y.dtype);
-  pass.parameter = epilogue.slope;
+  pass.relu = relu_by_tiles(epilogue, y.dtype);
   if (depthwise) {
     pass.depthwise = true;
     pass.groups = 1;
@@ -57,30 +55,51 @@ gemm::Pass pass_of(const ConvGeometry& g, ConstView x, ConstView w, const Epilog
 void run(const gemm::Pass& pass) {
   pass.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
 }
+void run_over_space(const gemm::Pass& pass) {
+  pass.dtype == DType::f64 ? gemm::run_over_space<double>(pass, {&pass.axis, 1})
+                           : gemm::run_over_space<float>(pass, {&pass.axis, 1});
+}
+
+// The pass, and what follows it.
+struct Forward {
+  Forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y, bool depthwise)
+      : after(epilogue, y.dtype, g.k), pass(pass_of(g, x, w, epilogue, y, depthwise)) {
+    if (after.any()) pass.then = &after;
+  }
+  Forward(const Forward&) = delete;
+  Forward& operator=(const Forward&) = delete;
+
+  After after;
+  gemm::Pass pass;
+};
 
 }  // namespace
 
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                                 View y) {
-  run(pass_of(g, x, w, epilogue, y, false));
+  const Forward forward(g, x, w, epilogue, y, false);
+  const gemm::Pass& pass = forward.pass;
+  const std::int64_t few = gemm::columns_over_space(pass, {&pass.axis, 1});
+  if (few == 0) return run(pass);
+  run(pass.some_columns(0, pass.columns - few));
+  run_over_space(pass.some_columns(pass.columns - few, few));
 }
 
 void conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                             View y) {
-  run(pass_of(g, x, w, epilogue, y, true));
+  run(Forward(g, x, w, epilogue, y, true).pass);
 }
 
 void conv_forward_over_space(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                              View y) {
-  const gemm::Pass pass = pass_of(g, x, w, epilogue, y, false);
-  pass.dtype == DType::f64 ? gemm::run_over_space<double>(pass, {&pass.axis, 1})
-                           : gemm::run_over_space<float>(pass, {&pass.axis, 1});
+  run_over_space(Forward(g, x, w, epilogue, y, false).pass);
 }
 
 void conv_forward_small(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
-  const gemm::Pass pass = pass_of(g, x, w, epilogue, y, refuse_depthwise(g) == nullptr);
+  const Forward forward(g, x, w, epilogue, y, refuse_depthwise(g) == nullptr);
+  const gemm::Pass& pass = forward.pass;
   pass.dtype == DType::f64 ? gemm::run_small_pass<double>(pass) : gemm::run_small_pass<float>(pass);
-  if (pass.then) unary(*pass.then, pass.parameter, y, y);
+  if (pass.then != nullptr) pass.then->apply(y, 0, g.k);
 }
 
 const char* refuse_depthwise(const ConvGeometry& g) {
@@ -114,14 +133,27 @@ const char* refuse_conv_forward_over_space(const ConvGeometry& g, ConstView x, C
 }
 
 void conv_forward_strips(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
-  const gemm::Pass pass = pass_of(g, x, w, epilogue, y, true);
-  gemm::run_strips({&pass, 1});
+  const Forward forward(g, x, w, epilogue, y, refuse_depthwise(g) == nullptr);
+  gemm::run_strips({&forward.pass, 1});
 }
 
 const char* refuse_conv_forward_strips(const ConvGeometry& g, ConstView x, ConstView w,
                                        const Epilogue& epilogue, View y) {
   if (const char* reason = refuse_depthwise(g)) return reason;
   return gemm::refuse_strips(pass_of(g, x, w, epilogue, y, true));
+}
+
+const char* refuse_even_groups(const ConvGeometry& g) {
+  if (g.groups == 1) return "one group";
+  if (g.c != g.k) return "groups with more or fewer filters than channels";
+  if (g.groups == g.c) return "groups of one channel";
+  return nullptr;
+}
+
+const char* refuse_conv_forward_group_strips(const ConvGeometry& g, ConstView x, ConstView w,
+                                             const Epilogue& epilogue, View y) {
+  if (const char* reason = refuse_even_groups(g)) return reason;
+  return gemm::refuse_strips(pass_of(g, x, w, epilogue, y, false));
 }
 
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView, ConstView, const Epilogue&,

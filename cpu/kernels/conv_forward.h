@@ -22,6 +22,14 @@ const char* refuse_conv_forward_strips(const ConvGeometry& g, ConstView x, Const
                                        const Epilogue& epilogue, View y);
 void conv_forward_strips(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
 
+/// The same for groups of a few channels (2, 4, in f32 also 8) and as many filters; conv_forward_strips runs
+/// these too.
+const char* refuse_conv_forward_group_strips(const ConvGeometry& g, ConstView x, ConstView w,
+                                             const Epilogue& epilogue, View y);
+/// Why the groups are not several of the same number (two or more) of channels and filters; null when they
+/// are.
+const char* refuse_even_groups(const ConvGeometry& g);
+
 /// Serves groups of one channel and one filter, in vectors of channels.
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w,
                                           const Epilogue& epilogue, View y);

@@ -94,8 +94,15 @@ void forward(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& ep
           }
 }
 
-// What the op of the same name does to the stored sums.
+// What the ops of the same names do to the stored sums.
 void activate(const Epilogue& epilogue, View y) {
+  if (const ChannelNorm& norm = epilogue.norm; norm.wanted()) {
+    NormGeometry g;
+    g.g = norm.mean.numel;
+    g.a = y.numel / g.g;
+    g.over_batch = true;
+    norm_apply(g, norm.eps, y, norm.mean, norm.variance, norm.gamma, norm.beta, y);
+  }
   switch (epilogue.activation) {
     case Activation::none:
       return;

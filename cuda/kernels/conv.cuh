@@ -157,7 +157,7 @@ inline Finish make_finish(const Epilogue& e, DType dtype) {
   if (e.bias.data != nullptr && e.bias.dtype != dtype)
     throw Error("conv_forward", "bias is " + std::string(name_of(e.bias.dtype)) + ", expected " +
                                     std::string(name_of(dtype)) + " as x is");
-  return {e.bias.data, relu_by_tiles(e.activation, dtype)};
+  return {e.bias.data, relu_by_tiles(e, dtype)};
 }
 /// What follows in memory: the activations that Finish does not hold, in place.
 void activate(const Epilogue& e, View y);

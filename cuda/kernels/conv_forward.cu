@@ -56,7 +56,14 @@ void run(TileShape shape, const ConvGeometry& g, ConstView x, ConstView w, const
 }  // namespace
 
 void activate(const Epilogue& e, View y) {
-  if (const auto op = left_by_tiles(e.activation, y.dtype)) unary(*op, e.slope, y, y);
+  if (e.norm.wanted()) {
+    NormGeometry g;
+    g.g = e.norm.mean.numel;
+    g.a = y.numel / g.g;
+    g.over_batch = true;
+    norm_apply(g, e.norm.eps, y, e.norm.mean, e.norm.variance, e.norm.gamma, e.norm.beta, y);
+  }
+  if (const auto op = left_by_tiles(e, y.dtype)) unary(*op, e.slope, y, y);
 }
 
 const char* refuse_conv_forward_tiled(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {

@@ -287,6 +287,38 @@ TEST(NnLayers, AConvolutionAppliesTheReluBehindIt) {
   EXPECT_THROW(net(zeros({3, 9, 8, 3})), Error);
   EXPECT_EQ(conv(x).to_vector<float>(), conv(x).to_vector<float>());
   EXPECT_LT(min(conv(x)).item(), 0);
+  const nn::Behind with_relu{{}, true};
+  EXPECT_EQ(conv.module().forward_with(x, with_relu).to_vector<float>(), relu(conv(x)).to_vector<float>());
+  EXPECT_EQ(nn::Tanh().module().forward_with(x, with_relu).to_vector<float>(),
+            relu(tanh(x)).to_vector<float>());
+}
+
+// In evaluation the batch norm behind a convolution is numbers that are given: one kernel for three layers.
+TEST(NnLayers, AConvolutionAppliesTheNormBehindItInEvaluation) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+    const Tensor x = random_uniform({3, 9, 8, 4}, random_key(Seed{5}, "x")).to(dtype);
+    const nn::Conv2D conv(6, 3, {.padding = Same, .bias = false});
+    const nn::BatchNorm norm;
+    const nn::Sequential net{conv, norm, nn::ReLU(), nn::Conv2D(5, 3), nn::BatchNorm({.affine = false})};
+    net.build({9, 8, 4}, {}, Seed{1}, dtype);
+    const auto kernels = [&](const char* kernel, const std::function<void()>& action) {
+      const TraceCapture trace;
+      action();
+      return trace.count(kernel);
+    };
+    net(x);  // running statistics that are not 0 and 1
+    NoGrad no_grad;
+    EXPECT_EQ(kernels("norm_statistics", [&] { net(x); }), 2);
+    net.eval();
+    Tensor fused;
+    EXPECT_EQ(kernels("norm_apply", [&] { fused = net(x); }), 0);
+    const Tensor apart = net[4](net[3](relu(norm(conv(x)))));
+    EXPECT_EQ(fused.to(DType::f64).to_vector<double>(), apart.to(DType::f64).to_vector<double>());
+    const nn::Behind behind{norm.module().given_norm(), true};
+    ASSERT_TRUE(behind.norm);
+    EXPECT_EQ(nn::Tanh().module().forward_with(conv(x), behind).to(DType::f64).to_vector<double>(),
+              relu(norm(tanh(conv(x)))).to(DType::f64).to_vector<double>());
+  }
 }
 
 }  // namespace

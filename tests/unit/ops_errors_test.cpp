@@ -177,6 +177,24 @@ TEST_F(OpErrors, Norms) {
   expect_error([&] { batch_norm_inference(f, {}, {}, {}, {}); }, {"batch_norm_inference", "undefined"});
   expect_error([&] { batch_norm_inference(f, {}, {}, ones({2}), ones({3})); },
                {"batch_norm_inference", "mean", "[2]", "[3]"});
+  const Tensor image = ones({1, 4, 4, 3}), filter = ones({3, 3, 3, 5});
+  expect_error([&] { conv_batch_norm_inference(image, filter, {}, {}); },
+               {"conv_batch_norm_inference", "undefined"});
+  expect_error(
+      [&] {
+        conv_batch_norm_inference(image, filter, {}, {{}, {}, ones({5}), ones({3})});
+      },
+      {"conv_batch_norm_inference", "variance", "[3]", "[5]"});
+  expect_error(
+      [&] {
+        conv_batch_norm_inference(image, filter, {}, {ones({4}), {}, ones({5}), ones({5})});
+      },
+      {"conv_batch_norm_inference", "gamma", "[4]", "[5]"});
+  expect_error(
+      [&] {
+        conv_batch_norm_inference(image, filter, {}, {{}, {}, ones({5}), ones({5}), -1});
+      },
+      {"conv_batch_norm_inference", "eps", "-1"});
   expect_error(
       [&] {
         group_norm(ones({2, 6}), 4, {}, {});

@@ -216,8 +216,8 @@ TEST(ReferenceConv, TheEpilogueRoundsTheBiasThenApplies) {
   const ConvGeometry g = line(4, 1, 1, 0);
   const std::vector<float> x{0x1p24f, -3, kNaN, -0.0f}, w{1}, bias{1};
   std::vector<float> y(4);
-  const Epilogue with_bias{view(bias), Activation::none}, relu{{}, Activation::relu},
-      both{view(bias), Activation::relu};
+  const Epilogue with_bias{view(bias), Activation::none, 0, {}}, relu{{}, Activation::relu, 0, {}},
+      both{view(bias), Activation::relu, 0, {}};
   conv_forward(g, view(x), view(w), with_bias, view(y));
   EXPECT_EQ(y[0], 0x1p24f);
   EXPECT_EQ(y[1], -2.0f);

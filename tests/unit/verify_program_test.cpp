@@ -47,7 +47,8 @@ TEST(VerifyProgram, SaysWhatWasRun) {
   EXPECT_EQ(j["devices"], json::array({"cpu"}));
   EXPECT_GT(j["seconds"].get<double>(), 0);
   ASSERT_FALSE(j["skipped"].empty());
-  const std::set<std::string> choosy{"small", "linear", "depthwise", "depthwise_strips", "over_space"};
+  const std::set<std::string> choosy{"small",        "linear",    "depthwise", "depthwise_strips",
+                                     "group_strips", "over_space"};
   for (const json& s : j["skipped"]) {
     EXPECT_TRUE(choosy.contains(s["algorithm"])) << s;
     EXPECT_FALSE(s["reason"].get<std::string>().empty());

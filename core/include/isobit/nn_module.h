@@ -14,10 +14,11 @@
 //   nn::Sequential net{nn::Flatten(), nn::make<Gate>(), nn::Linear(10)};
 #pragma once
 #include <isobit/nn_init.h>
-#include <isobit/tensor.h>
+#include <isobit/ops.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,7 @@
 namespace isobit::nn {
 
 class Module;
+struct Behind;
 struct Summary;
 
 /// A path, e.g. "0.weight" or "block1.body.3.gamma", and its tensor.
@@ -113,6 +115,10 @@ class Layer {
 
  protected:
   std::shared_ptr<Module> module_;
+
+ private:
+  friend struct Builder;
+  Tensor run(const Tensor& x, const Behind* behind) const;
 };
 
 /// A user's module as a layer.
@@ -126,6 +132,12 @@ struct Child {
   Layer layer;
 };
 
+/// The layers behind a layer that it may stand for.
+struct Behind {
+  std::optional<GivenNorm> norm;  ///< a batch norm in evaluation
+  bool relu = false;              ///< then a ReLU
+};
+
 /// Base class of every layer's body.
 class Module {
  public:
@@ -135,6 +147,13 @@ class Module {
   Module& operator=(const Module&) = delete;
 
   virtual Tensor forward(const Tensor& x) = 0;
+  /// Whether forward_with is faster than this module and the layers behind it one by one: a Sequential asks.
+  virtual bool takes(const Behind&) const { return false; }
+  /// The layers behind applied to forward(x), to the last bit. A convolution does so while its sums are in
+  /// registers or in the caches.
+  virtual Tensor forward_with(const Tensor& x, const Behind& behind);
+  /// The norm of channels that forward() is, where it does not depend on the batch. By default it is none.
+  virtual std::optional<GivenNorm> given_norm() { return std::nullopt; }
   /// The type's name, e.g. "Conv2D", and what a table shows, e.g. "Conv2D(32, 5x5, same)".
   virtual std::string kind() const { return "Module"; }
   virtual std::string describe() const { return kind(); }

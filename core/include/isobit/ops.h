@@ -260,6 +260,17 @@ BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
 /// With given statistics (evaluation): differentiable in x, gamma and beta.
 Tensor batch_norm_inference(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
                             const Tensor& variance, const NormOptions& options = {});
+
+/// What batch_norm_inference takes beside x.
+struct GivenNorm {
+  Tensor gamma, beta;     ///< may be undefined
+  Tensor mean, variance;  ///< [filters]
+  double eps = 1e-5;
+};
+/// activation(batch_norm_inference(conv(x, w, b), ...)) with those bits: where no history is wanted in one
+/// pass, the norm and the activation being done to what lies in the caches. Errors of both.
+Tensor conv_batch_norm_inference(const Tensor& x, const Tensor& w, const Tensor& b, const GivenNorm& norm,
+                                 const ConvOptions& options = {});
 /// Over the last axis. [lanes]
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const NormOptions& options = {});
 /// Per sample and group of channels. [blocked chain over positions of lanes over the group's channels]
