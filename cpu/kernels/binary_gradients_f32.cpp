@@ -7,6 +7,21 @@
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
+namespace {
+
+/// gelu's gradient as one piece of code, in which its two functions share exp(-x^2 / 2).
+[[gnu::flatten, gnu::noinline]] Vec<float> whole_gelu_grad(Vec<float> dy, Vec<float> x) {
+  return GeluGrad()(dy, x, Vec<float>(0.0f));
+}
+
+struct WholeGeluGrad {
+  HWY_INLINE Vec<float> operator()(Vec<float> dy, Vec<float> x, Vec<float>) const {
+    return whole_gelu_grad(dy, x);
+  }
+};
+
+}  // namespace
+
 BinaryTile<float, float> gradient_tile_f32(BinaryOp op) {
   switch (op) {
     case BinaryOp::relu_grad:
@@ -22,9 +37,9 @@ BinaryTile<float, float> gradient_tile_f32(BinaryOp op) {
     case BinaryOp::softplus_grad:
       return binary_tile<SoftplusGrad, float>;
     case BinaryOp::silu_grad:
-      return binary_tile<SiluGrad, float>;
+      return ranged_gradient_tile<SiluGrad, ranges::SiluGrad>;
     case BinaryOp::gelu_grad:
-      return binary_tile<GeluGrad, float>;
+      return ranged_gradient_tile<WholeGeluGrad, ranges::GeluGrad>;
     case BinaryOp::abs_grad:
       return binary_tile<AbsGrad, float>;
     default:

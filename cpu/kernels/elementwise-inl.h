@@ -10,6 +10,7 @@
 #endif
 
 #include "core/geometry.h"
+#include "cpu/kernels/stream-inl.h"
 #include "cpu/kernels/tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -135,21 +136,21 @@ class Operand {
   bool filled_ = false;
 };
 
-/// out[i] = f(parameter, a[i], b[i]) on contiguous elements.
+/// out[i] = f(parameter, a[i], b[i]) on contiguous elements; past the caches where it can and `past` says so.
 template <class T, class O>
-using BinaryTile = void (*)(T parameter, const T* a, const T* b, O* out, std::int64_t n);
+using BinaryTile = void (*)(T parameter, const T* a, const T* b, O* out, std::int64_t n, bool past);
 
 /// Elements [begin, end) of the loop. O is what f writes, R what the output stores (R != O for f16, bf16).
 template <class S, class T, class O, class R>
 void binary_range(BinaryTile<T, O> f, T parameter, const StridedGeometry& g, const S* a, const S* b, R* out,
-                  std::int64_t begin, std::int64_t end) {
+                  std::int64_t begin, std::int64_t end, bool past) {
   Operand<S, T> first(g, 0, a), second(g, 1, b);
   HWY_ALIGN T a_tile[2 * kTile];
   HWY_ALIGN T b_tile[2 * kTile];
   if constexpr (std::is_same_v<O, R>) {
     if (first.direct() && second.direct()) {
       return f(parameter, first.tile(begin, 0, a_tile), second.tile(begin, 0, b_tile), out + begin,
-               end - begin);
+               end - begin, past);
     }
   }
   for (std::int64_t i = begin; i < end; i += kTile) {
@@ -157,28 +158,35 @@ void binary_range(BinaryTile<T, O> f, T parameter, const StridedGeometry& g, con
     const T* x = first.tile(i, n, a_tile);
     const T* y = second.tile(i, n, b_tile);
     if constexpr (std::is_same_v<O, R>) {
-      f(parameter, x, y, out + i, n);
+      f(parameter, x, y, out + i, n, past);
     } else {
       HWY_ALIGN O result[kTile];
-      f(parameter, x, y, result, n);
-      convert_tile(result, out + i, n);
+      f(parameter, x, y, result, n, false);
+      if (past) {
+        HWY_ALIGN R narrow[kTile];
+        convert_tile(result, narrow, n);
+        stream_tile(narrow, out + i, n);
+      } else {
+        convert_tile(result, out + i, n);
+      }
     }
   }
 }
 
 /// The whole loop, on as many threads as it is worth. `cost`: the function's own, in bytes of traffic an
-/// element.
+/// element. `past`: the result goes past the caches.
 template <class S, class T, class O, class R>
 void binary_loop(BinaryTile<T, O> f, T parameter, const StridedGeometry& g, const S* a, const S* b, R* out,
-                 std::int64_t cost) {
+                 std::int64_t cost, bool past = false) {
   const std::int64_t n = g.numel();
   if constexpr (std::is_same_v<S, T> && std::is_same_v<O, R>) {  // a small problem shall cost little
     if (n <= kTile && g.rank == 1 && g.stride[0][0] == 1 && g.stride[1][0] == 1)
-      return f(parameter, a + g.offset[0], b + g.offset[1], out, n);
+      return f(parameter, a + g.offset[0], b + g.offset[1], out, n, false);
   }
   for_ranges(n, static_cast<std::int64_t>(2 * sizeof(S) + sizeof(R)) + cost,
              [&](std::int64_t begin, std::int64_t end) {
-               binary_range<S, T, O, R>(f, parameter, g, a, b, out, begin, end);
+               binary_range<S, T, O, R>(f, parameter, g, a, b, out, begin, end, past);
+               if (past) hwy::FlushStream();
              });
 }
 

@@ -41,7 +41,7 @@ struct LessEqual {
 };
 
 template <class Function, bool kSwap, class T, class O>
-void plain_tile(T, const T* a, const T* b, O* out, std::int64_t n) {
+void plain_tile(T, const T* a, const T* b, O* out, std::int64_t n, bool) {
   for (std::int64_t i = 0; i < n; ++i) out[i] = kSwap ? Function()(b[i], a[i]) : Function()(a[i], b[i]);
 }
 

@@ -118,7 +118,7 @@ void unary_of(UnaryOp op, Scalar parameter, const T* x, T* out, std::int64_t n) 
       return map<SignOf, false>(x, a, out, n);
     case UnaryOp::square:
       return for_ranges(n, 2 * sizeof(T), [&](std::int64_t begin, std::int64_t end) {
-        plain_tile<Times, false>(a, x + begin, x + begin, out + begin, end - begin);
+        plain_tile<Times, false>(a, x + begin, x + begin, out + begin, end - begin, false);
       });
     case UnaryOp::relu:
       return map<Positive, false>(x, a, out, n);

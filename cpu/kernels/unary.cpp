@@ -67,23 +67,19 @@ void in_tiles(const S* x, std::int64_t begin, std::int64_t end, const Tile& tile
   }
 }
 
-/// The tile function on n elements, of which a tile at a time lies in the first-level cache before it goes
-/// past the others.
+/// The tile function on n elements that go past the caches; of half precision a tile at a time lies in the
+/// first-level cache before.
 template <class S, class T>
 void apply_past_caches(UnaryTile<T> tile, T parameter, const S* x, S* to, std::int64_t n) {
-  HWY_ALIGN T wide[kTile];
-  for (std::int64_t i = 0; i < n; i += kTile) {
-    const std::int64_t count = std::min(kTile, n - i);
-    if constexpr (std::is_same_v<S, T>) {
-      tile(parameter, x + i, wide, count);
-      stream_tile(wide, to + i, count);
-    } else {
+  if constexpr (std::is_same_v<S, T>) {
+    tile(parameter, x, to, n, true);
+  } else {
+    in_tiles(x, 0, n, [&](std::int64_t i, std::int64_t count, float* wide) {
       HWY_ALIGN S narrow[kTile];
-      convert_tile(x + i, wide, count);
-      tile(parameter, wide, wide, count);
+      tile(parameter, wide, wide, count, false);
       convert_tile(wide, narrow, count);
       stream_tile(narrow, to + i, count);
-    }
+    });
   }
   hwy::FlushStream();
 }
@@ -111,10 +107,10 @@ void apply(UnaryOp op, Scalar a, const S* x, View out) {
   for_ranges(n, bytes + cost_of(op), [&](std::int64_t begin, std::int64_t end) {
     if (stream) return apply_past_caches(tile, parameter, x + begin, to + begin, end - begin);
     if constexpr (std::is_same_v<S, T>) {
-      tile(parameter, x + begin, to + begin, end - begin);
+      tile(parameter, x + begin, to + begin, end - begin, false);
     } else {
       in_tiles(x, begin, end, [&](std::int64_t i, std::int64_t count, float* wide) {
-        tile(parameter, wide, wide, count);
+        tile(parameter, wide, wide, count, false);
         convert_tile(wide, to + i, count);
       });
     }

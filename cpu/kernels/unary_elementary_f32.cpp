@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/unary_elementary_f32.cpp"
 #include "hwy/foreach_target.h"
-#include "cpu/kernels/pointwise_simd-inl.h"
+#include "cpu/kernels/gelu_mixed-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -11,7 +11,7 @@ namespace isobit::cpu::HWY_NAMESPACE {
 UnaryTile<float> elementary_tile_f32(UnaryOp op) {
   switch (op) {
     case UnaryOp::exp:
-      return unary_tile<Exp, float>;
+      return ranged_tile<Exp, ranges::Exp>;
     case UnaryOp::expm1:
       return unary_tile<Expm1, float>;
     case UnaryOp::log:
@@ -25,15 +25,15 @@ UnaryTile<float> elementary_tile_f32(UnaryOp op) {
     case UnaryOp::erf:
       return unary_tile<Erf, float>;
     case UnaryOp::tanh:
-      return unary_tile<Tanh, float>;
+      return ranged_tile<Tanh, ranges::Tanh>;
     case UnaryOp::sigmoid:
-      return unary_tile<Sigmoid, float>;
+      return ranged_tile<Sigmoid, ranges::Sigmoid>;
     case UnaryOp::softplus:
       return unary_tile<Softplus, float>;
     case UnaryOp::silu:
-      return unary_tile<Silu, float>;
+      return ranged_tile<Silu, ranges::Silu>;
     case UnaryOp::gelu:
-      return unary_tile<Gelu, float>;
+      return gelu_tile;
     case UnaryOp::elu:
       return unary_tile<Elu, float>;
     default:

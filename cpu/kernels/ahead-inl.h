@@ -1,0 +1,35 @@
+// Asking for memory before it is read. Processors read ahead by themselves, but only within a page, and not
+// while a loop's arithmetic keeps them from running on to the next loads: measured on a Zen 4 core, a 3x3
+// average then pays for its sums and for memory one after the other. Lines are asked into the second-level
+// cache: asking the first level takes the few places that its own misses need, and gained nothing.
+#if defined(ISOBIT_CPU_KERNELS_AHEAD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef ISOBIT_CPU_KERNELS_AHEAD_INL_H_
+#undef ISOBIT_CPU_KERNELS_AHEAD_INL_H_
+#else
+#define ISOBIT_CPU_KERNELS_AHEAD_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace isobit::cpu::HWY_NAMESPACE {
+
+/// How far ahead memory is asked for: some of the second-level cache.
+inline constexpr std::int64_t kAheadBytes = 65536;
+
+/// Asks for what lies kAheadBytes behind x[at ... at + n), of an array of `size` elements.
+template <class S>
+HWY_INLINE void ask_ahead(const S* x, std::int64_t size, std::int64_t at, std::int64_t n) {
+  constexpr std::int64_t kLine = 64 / sizeof(S);
+  at += kAheadBytes / static_cast<std::int64_t>(sizeof(S));
+  for (const std::int64_t end = std::min(at + n, size); at < end; at += kLine)
+    __builtin_prefetch(x + at, 0, 2);
+}
+
+}  // namespace isobit::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per target
