@@ -21,30 +21,58 @@ bool goes_past_caches(View out, std::int64_t c) {
   return std::is_same_v<S, Compute<S>> && past_caches(out.data, out.numel * size, c * size);
 }
 
+/// The sums of kVectors registers of channels over the taps at x[first + offset[...]].
+template <int kCount, int kVectors, bool kTail, class T, class S>
+HWY_INLINE void sum_taps(const S* x, const std::int64_t* offset, std::int64_t any_count, std::int64_t lanes,
+                         Vec<T> (&sum)[kVectors]) {
+  constexpr std::int64_t size = Vec<T>::size;
+  const std::int64_t count = kCount > 0 ? kCount : any_count;
+  for (Vec<T>& v : sum) v = Vec<T>(T{0});
+  for (std::int64_t t = 0; t < count; ++t)
+    for (int v = 0; v < kVectors; ++v) sum[v] += load_some<T, kTail>(x + offset[t] + v * size, lanes);
+}
+
 template <bool kStream, class S>
 void forward(const PoolGeometry& g, const S* x, S* y) {
   using T = Compute<S>;
-  const std::int64_t rows = g.n * g.axis[0].out * g.axis[1].out, row_size = g.axis[2].out * g.c;
-  const std::int64_t sample = input_positions(g) * g.c, pixels = g.positions(), c = g.c;
-  for_rows(rows, row_size * static_cast<std::int64_t>(sizeof(S) * (1 + taps_of(g))),
+  const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
+  const std::int64_t c = g.c, row_size = width.out * c, in_row = width.in * c;
+  const std::int64_t size = g.n * input_positions(g) * c, news = new_elements(g);
+  const std::vector<Window> columns = windows_of(g, 2);
+  for_rows(g.n * depth.out * height.out, row_size * static_cast<std::int64_t>(sizeof(S) * (1 + taps_of(g))),
            [&](std::int64_t begin, std::int64_t end) {
-             Scratch<std::int64_t> room(taps_of(g));
-             Scratch<const S*> pointers(taps_of(g));
-             const S** const from = pointers.data();
-             for_windows(
-                 g, begin, end, room.data(),
-                 [&](std::int64_t pixel, const std::int64_t* taps, std::int64_t count, std::int64_t by) {
-                   const S* const in = x + pixel / pixels * sample;
-                   for (std::int64_t t = 0; t < count; ++t) from[t] = in + taps[t] * c;
-                   S* const out = y + pixel * c;
-                   const Vec<T> divisor(static_cast<T>(by));
-                   for_vectors<T>(c, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                     Vec<T> sum(T{0});
-                     for (std::int64_t t = 0; t < count; ++t)
-                       sum += load_some<T, tail.value>(from[t] + i, lanes);
-                     put<kStream, tail.value>(sum / divisor, out + i, lanes);
-                   });
-                 });
+             RowTaps taps(taps_of(g), columns[0].step * c);
+             for (std::int64_t row = begin; row < end; ++row) {
+               const Window h = window(g, 1, row % height.out);
+               const Window d = window(g, 0, row / height.out % depth.out);
+               const std::int64_t sample = row / height.out / depth.out * depth.in;
+               std::int64_t line = 0;
+               taps.start_row();
+               for (std::int64_t t = 0; t < d.count; ++t)
+                 for (std::int64_t r = 0; r < h.count; ++r) {
+                   line = (sample + d.first + t * d.step) * height.in + h.first + r * h.step;
+                   taps.add_line(line * in_row);
+                 }
+               S* to = y + row * row_size;
+               std::int64_t ahead = line * in_row;
+               for (const Window& w : columns) {
+                 const std::int64_t* const offset = taps.of(w.count);
+                 const std::int64_t count = taps.count(w.count);
+                 const S* const from = x + w.first * c;
+                 const Vec<T> divisor(static_cast<T>(divisor_of(g, d, h, w)));
+                 ask_ahead(x, size, ahead, news);
+                 ahead += news;
+                 for_groups<T>(
+                     count, c,
+                     [=](auto known, auto vectors, auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                       Vec<T> sum[vectors.value];
+                       sum_taps<known.value, vectors.value, tail.value>(from + i, offset, count, lanes, sum);
+                       for (int v = 0; v < vectors.value; ++v)
+                         put<kStream, tail.value>(sum[v] / divisor, to + i + v * lanes, lanes);
+                     });
+                 to += c;
+               }
+             }
              if (kStream) hwy::FlushStream();
            });
 }
@@ -148,93 +176,93 @@ void backward_lines(const PoolGeometry& g, const S* dy, S* dx) {
            });
 }
 
-/// Rows of dy, divided, in the compute type; kept while the windows go down over the input.
+/// dy of a row of outputs, divided, in the compute type.
 template <class S>
 class Shares {
  public:
   using T = Compute<S>;
 
-  Shares(const PoolGeometry& g, const S* dy)
+  Shares(const PoolGeometry& g, const std::array<std::vector<Window>, 3>& windows, const S* dy)
       : g_(g),
+        windows_(windows),
         dy_(dy),
-        slots_{slots(g, 0), slots(g, 1)},
+        size_(g.n * g.positions() * g.c),
         row_(g.axis[2].out * g.c),
-        held_(slots_[0] * slots_[1]),
-        shares_(slots_[0] * slots_[1] * row_) {
-    std::fill(held_.begin(), held_.end(), std::int64_t{-1});
-  }
+        ring(g),
+        shares_(ring.slots() * row_) {}
 
-  /// Row (o, p) of sample n. It stays until one comes that no window shares an element with.
-  const T* row(std::int64_t n, std::int64_t o, std::int64_t p) {
-    const std::int64_t slot = o % slots_[0] * slots_[1] + p % slots_[1];
-    const std::int64_t line = (n * g_.axis[0].out + o) * g_.axis[1].out + p;
-    T* const share = shares_.data() + slot * row_;
-    if (held_[slot] == line) return share;
-    held_[slot] = line;
-    const Window d = window(g_, 0, o), h = window(g_, 1, p);
-    const S* from = dy_ + line * row_;
-    for (std::int64_t q = 0; q < g_.axis[2].out; ++q) {
-      const Vec<T> divisor(static_cast<T>(divisor_of(g_, d, h, window(g_, 2, q))));
-      const std::int64_t at = q * g_.c;
+  const T* data() const { return shares_.data(); }
+  std::int64_t row_size() const { return row_; }
+  /// Sees to it that the outputs below `end` of a slot are there: at data() + slot * row_size().
+  HWY_INLINE void need(std::int64_t slot, std::int64_t end) const {
+    ring.need(slot, end, [&](const OutputRing::Held& held) {
+      const auto& [d, h, w] = windows_;
+      const Vec<T> divisor(static_cast<T>(divisor_of(g_, d[held.o], h[held.p], w[held.done])));
+      const std::int64_t at = held.line * row_ + held.done * g_.c;
+      ask_ahead(dy_, size_, at, g_.c);
+      const S* const from = dy_ + at;
+      T* const to = shares_.data() + slot * row_ + held.done * g_.c;
       for_vectors<T>(g_.c, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-        store_some<tail.value>(load_some<T, tail.value>(from + at + i, lanes) / divisor, share + at + i,
-                               lanes);
+        store_some<tail.value>(load_some<T, tail.value>(from + i, lanes) / divisor, to + i, lanes);
       });
-    }
-    return share;
+    });
   }
 
  private:
-  // Outputs from the first to the last whose windows may hold one coordinate.
-  static std::int64_t slots(const PoolGeometry& g, std::size_t axis) {
-    const AxisGeometry& a = g.axis[axis];
-    const std::int64_t most =
-        g.adaptive ? (a.out - 1) / a.in + 2 : (a.filter - 1) * a.dilation / a.stride + 1;
-    return std::clamp<std::int64_t>(most, 1, std::max<std::int64_t>(a.out, 1));
-  }
-
   const PoolGeometry& g_;
+  const std::array<std::vector<Window>, 3>& windows_;
   const S* dy_;
-  const std::int64_t slots_[2];
-  const std::int64_t row_;
-  const Scratch<std::int64_t> held_;
+  const std::int64_t size_, row_;
+
+ public:
+  OutputRing ring;
+
+ private:
   const Scratch<T> shares_;
 };
 
 template <bool kStream, class S>
 void backward(const PoolGeometry& g, const S* dy, S* dx) {
   using T = Compute<S>;
-  const auto& [depth, height, width] = g.axis;
+  const AxisGeometry &depth = g.axis[0], &height = g.axis[1], &width = g.axis[2];
   const std::int64_t rows = g.n * depth.in * height.in, c = g.c, row_size = width.in * c;
   if (rows == 0 || row_size == 0) return;
-  const std::array<Holders, 3> holders = all_holders(g);
-  const Holders &in_depth = holders[0], &in_height = holders[1], &in_width = holders[2];
+  const Holders in_depth(g, 0), in_height(g, 1), in_width(g, 2);
+  const std::array<std::vector<Window>, 3> windows{windows_of(g, 0), windows_of(g, 1), windows_of(g, 2)};
+  const std::int64_t step = holder_step(g, 2);
   for_rows(rows, row_size * static_cast<std::int64_t>(4 * sizeof(S)),
-           [&, depth_in = depth.in, height_in = height.in, width_in = width.in](std::int64_t begin,
-                                                                                std::int64_t end) {
-             Shares<S> shares(g, dy);
+           [&](std::int64_t begin, std::int64_t end) {
              const std::int64_t most = most_holders(g);
-             const Scratch<const T*> lines(most), room(most);
-             const T** const from = room.data();
+             Shares<S> shares(g, windows, dy);
+             RowTaps taps(most, step * c);
+             const Scratch<std::int64_t> unmade(most);  // slots of the row
              for (std::int64_t row = begin; row < end; ++row) {
-               const std::int64_t h = row % height_in, d = row / height_in % depth_in,
-                                  n = row / height_in / depth_in;
-               std::int64_t line_count = 0;
+               const std::int64_t h = row % height.in, d = row / height.in % depth.in,
+                                  n = row / height.in / depth.in;
+               std::int64_t unmade_count = 0;
+               taps.start_row();
                for (std::int64_t i = in_depth.begin[d]; i < in_depth.begin[d + 1]; ++i)
-                 for (std::int64_t j = in_height.begin[h]; j < in_height.begin[h + 1]; ++j)
-                   lines[line_count++] = shares.row(n, in_depth.holder[i], in_height.holder[j]);
-               for (std::int64_t w = 0; w < width_in; ++w) {
-                 std::int64_t count = 0;
-                 for (std::int64_t line = 0; line < line_count; ++line)
-                   for (std::int64_t k = in_width.begin[w]; k < in_width.begin[w + 1]; ++k)
-                     from[count++] = lines[line] + in_width.holder[k] * c;
-                 S* const to = dx + row * row_size + w * c;
-                 for_vectors<T>(c, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                   Vec<T> sum(T{0});
-                   for (std::int64_t t = 0; t < count; ++t)
-                     sum += load_some<T, tail.value>(from[t] + i, lanes);
-                   put<kStream, tail.value>(sum, to + i, lanes);
-                 });
+                 for (std::int64_t j = in_height.begin[h]; j < in_height.begin[h + 1]; ++j) {
+                   const std::int64_t slot = shares.ring.slot(n, in_depth.holder[i], in_height.holder[j]);
+                   if (!shares.ring.done(slot)) unmade[unmade_count++] = slot;
+                   taps.add_line(slot * shares.row_size());
+                 }
+               S* to = dx + row * row_size;
+               for (std::int64_t w = 0; w < width.in; ++w, to += c) {
+                 const std::int64_t held = in_width.count(w), first = held == 0 ? 0 : in_width.first(w);
+                 for (std::int64_t i = 0; i < unmade_count; ++i)
+                   shares.need(unmade[i], held == 0 ? 0 : first + (held - 1) * step + 1);
+                 const std::int64_t* const offset = taps.of(held);
+                 const std::int64_t count = taps.count(held);
+                 const T* const from = shares.data() + first * c;
+                 for_groups<T>(
+                     count, c,
+                     [=](auto known, auto vectors, auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                       Vec<T> sum[vectors.value];
+                       sum_taps<known.value, vectors.value, tail.value>(from + i, offset, count, lanes, sum);
+                       for (int v = 0; v < vectors.value; ++v)
+                         put<kStream, tail.value>(sum[v], to + i + v * lanes, lanes);
+                     });
                }
              }
              if (kStream) hwy::FlushStream();

@@ -1,7 +1,8 @@
 // Sums over rows, column by column: the blocked chain and the batch tree (docs/numerics.md) where the
-// innermost axis is kept. A vector lane owns a column. Rows are added eight at a time to accumulators in the
-// first-level cache, of long chains four blocks side by side; a task owns a tile of columns and an aligned
-// power-of-two run of the batch tree's leaves, so that how many runs there are changes no bit.
+// innermost axis is kept. A vector lane owns a column. Rows are added eight at a time (long ones singly)
+// to accumulators in the first-level cache, of long chains four blocks side by side; a task owns a tile of
+// columns and an aligned power-of-two run of the batch tree's leaves, so that how many runs there are changes
+// no bit.
 #if defined(ISOBIT_CPU_KERNELS_COLUMNS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ISOBIT_CPU_KERNELS_COLUMNS_INL_H_
 #undef ISOBIT_CPU_KERNELS_COLUMNS_INL_H_
@@ -77,7 +78,7 @@ class Cursor {
 
 /// Columns of a task's tile; accumulators of one sum are a row of this many.
 template <class T>
-inline constexpr std::int64_t kColumns = 2048 / sizeof(T);
+inline constexpr std::int64_t kColumns = 4096 / sizeof(T);
 
 /// A column sum: `outer` independent problems, each of rows (in the order of summation) by `width` columns.
 struct ColumnProblem {
@@ -147,13 +148,15 @@ inline constexpr int kSideBySide = 4;
 /// Rows that are added at a time.
 inline constexpr int kStep = 8;
 
-/// acc = the chain of the cursor's next `count` rows.
+/// acc = the chain of the cursor's next `count` rows. Rows as long as a tile are added one by one: in the
+/// order in which they lie in memory, of which the processor reads ahead best.
 template <class T, class Term>
 void column_block(const Term& term, Cursor& cursor, std::int64_t count, std::int64_t column,
                   std::int64_t width, T* acc) {
   std::int64_t offset[kStep];
   clear_tile<T, Term::kSums>(acc, width);
-  for (; count >= kStep; count -= kStep) {
+  const bool one_by_one = Term::kSums == 1 && width == kColumns<T>;
+  for (; count >= kStep && !one_by_one; count -= kStep) {
     for (int r = 0; r < kStep; ++r) offset[r] = cursor.next();
     add_rows<kStep>(term, offset, column, width, acc);
   }

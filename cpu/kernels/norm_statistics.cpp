@@ -1,9 +1,11 @@
 // norm_statistics: mean and biased variance in two passes. Batch norm: a lane owns a channel, batch tree over
-// samples. Instance norm: a lane owns a channel of a sample, blocked chain over b. Layer and group norm:
+// samples. Instance norm: a lane owns a channel of a sample, blocked chain over b. A task owns leaves or
+// samples (channel_sums-inl.h) or, where they are few, columns (columns-inl.h). Layer and group norm:
 // norm_groups-inl.h.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_statistics.cpp"
 #include "hwy/foreach_target.h"
+#include "cpu/kernels/channel_sums-inl.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/norm_groups-inl.h"
 
@@ -85,11 +87,43 @@ void group_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   });
 }
 
+/// Batch norm by leaves.
+template <class T>
+void batch_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
+  const T count = static_cast<T>(g.count());
+  const std::int64_t channels = g.channels(), rows = g.a * g.b;
+  const std::int64_t leaf = numerics::leaf_samples(g.b) * g.b;
+  ChannelSums<false, T>(x, nullptr, channels, rows, leaf).sum_all(false, mean);
+  for (std::int64_t i = 0; i < channels; ++i) mean[i] /= count;
+  ChannelSums<true, T>(x, mean, channels, rows, leaf).sum_all(true, variance);
+  for (std::int64_t i = 0; i < channels; ++i) variance[i] /= count;
+}
+
+/// Instance norm by samples, whose rows are in a cache when they are read again.
+template <class T>
+void instance_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
+  const T count = static_cast<T>(g.count());
+  const std::int64_t channels = g.channels(), sample = g.b * channels;
+  for_rows(g.a, 2 * sample * static_cast<std::int64_t>(sizeof(T)), [&](std::int64_t begin, std::int64_t end) {
+    const Scratch<T> room(channels);
+    for (std::int64_t a = begin; a < end; ++a) {
+      T *const m = mean + a * channels, *const v = variance + a * channels;
+      ChannelSums<false, T>(x + a * sample, nullptr, channels, g.b, g.b).sum_leaf(0, m, room.data());
+      for (std::int64_t i = 0; i < channels; ++i) m[i] /= count;
+      ChannelSums<true, T>(x + a * sample, m, channels, g.b, g.b).sum_leaf(0, v, room.data());
+      for (std::int64_t i = 0; i < channels; ++i) v[i] /= count;
+    }
+  });
+}
+
 template <class T>
 void statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const T count = static_cast<T>(g.count());
   if (one_for_row(g)) return group_statistics<true>(g, x, mean, variance);
   if (is_repeated(g)) return group_statistics<false>(g, x, mean, variance);
+  const std::int64_t parts = g.over_batch ? g.a / numerics::leaf_samples(g.b) : g.a;
+  if (g.numel() > 0 && (thread_count() == 1 || parts >= 2 * thread_count()))
+    return g.over_batch ? batch_statistics(g, x, mean, variance) : instance_statistics(g, x, mean, variance);
   const ColumnProblem p = g.over_batch ? norm_columns(g, sizeof(T)) : instance_columns(g, sizeof(T));
   const std::int64_t channels = g.channels(), sample = g.b * channels, step = sample_step(g);
   const auto divide_into = [count, channels](T* out) {
