@@ -22,6 +22,7 @@
 #include <cstring>
 
 #include "core/numerics/order.h"
+#include "cpu/kernels/conv_filter_share.h"
 #include "cpu/kernels/conv_filter_slab.h"
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/gemm_panels.h"
@@ -50,22 +51,32 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) {
 template <class T>
 class FilterGradient {
  public:
-  FilterGradient(const ConvGeometry& g, ConstView x, ConstView dy, T* dw, bool depthwise)
+  FilterGradient(const ConvGeometry& g, ConstView x, ConstView dy, T* dw, const FilterShare& share)
       : g_(g),
         x_{x.data, x.dtype},
         dy_{dy.data, dy.dtype},
         dw_(dw),
-        depthwise_(depthwise),
-        groups_(depthwise ? 1 : g.groups),
-        columns_(depthwise ? g.k : g.k_per_group()),
-        tiles_(depthwise ? gemm::depthwise_tiles<T>() : gemm::tiles<T>(columns_)),
-        rows_(g.terms()),
+        share_(share),
+        depthwise_(share.lanes == FilterLanes::depthwise),
+        turned_(share.lanes == FilterLanes::channels),
+        groups_(depthwise_ ? 1 : g.groups),
+        columns_(depthwise_ ? g.k
+                 : turned_  ? g.c
+                            : share.count),
+        depth_(turned_ ? share.count : 1),
+        channels_(turned_ ? 1 : g.c_per_group()),
+        tiles_(depthwise_ ? gemm::depthwise_tiles<T>()
+               : turned_  ? gemm::turned_tiles<T>(share.count)
+                          : gemm::tiles<T>(columns_)),
+        panel_columns_(turned_ ? tiles_.lanes : tiles_.width()),
+        rows_(turned_ ? g.terms() / g.c : g.terms()),
         positions_(g.positions()),
-        panels_(gemm::panel_count(tiles_, columns_)),
+        panels_(divide_up(columns_, panel_columns_)),
         task_groups_(groups_of_a_task()),
         group_tasks_(divide_up(groups_, task_groups_)),
-        slab_(g, x_, task_groups_, depthwise ? g.c : g.c_per_group(), !depthwise && rows_ >= kPackedRows,
-              depthwise || g.groups > 1 ? 0 : std::min(columns_, kChunkColumns)),
+        slab_(g, x_, task_groups_, depthwise_ ? g.c : g.c_per_group(),
+              turned_ || (!depthwise_ && rows_ >= kPackedRows),
+              depthwise_ || g.groups > 1 ? 0 : std::min(share.count, kChunkColumns)),
         leaves_(divide_up(g.n, slab_.leaf_samples())) {
     plan_tasks();
     skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
@@ -83,34 +94,19 @@ class FilterGradient {
   }
 
  private:
-  struct Part {
-    std::int64_t group_begin, group_end, row_begin, row_end, panel_begin, panel_end;
-  };
-  // What a task works in.
-  struct Work {
-    Part part;
-    std::int64_t columns;  ///< of a row of the buffers, whole vectors
-    const T* const* rows;
-    T* dy;
-    Run* runs;
-    std::int64_t* block_runs;
-    std::int64_t first_tap, lists, list_size;
-    std::int64_t step;  ///< blocks that a tile goes through at a time
-    T* levels;          ///< of leaves that go together, or null
-    T* buffers;         ///< of every group: the leaf's total, then the levels of the tree
-    std::int64_t buffer_size, buffers_of_group, dy_of_group;
-    std::array<std::int64_t, 5> planned{-1};  ///< what the lists hold: leaf, begin, end, plane, row
-    Panel<T>* panels;
-    bool pack_dy;
-  };
+  using Part = FilterPart;
+  using Work = FilterWork<T>;
 
-  double work() const { return static_cast<double>(g_.n * positions_) * static_cast<double>(rows_ * g_.k); }
+  double work() const {
+    return static_cast<double>(g_.n * positions_) *
+           static_cast<double>(rows_ * columns_ * depth_ * (depthwise_ ? 1 : g_.groups));
+  }
 
   // Positions whose tap lies in the border are left out of the runs (gemm::Run) where there are enough of
   // them, and enough channels that a tile holds one tap.
   bool worth_skipping() const {
-    return slab_.used() && zero_border(g_) && work() >= kSerialWork && g_.c_per_group() >= kSkipChannels &&
-           share_inside(g_.axis[1]) * share_inside(g_.axis[2]) < 0.95;
+    return !turned_ && slab_.used() && zero_border(g_) && work() >= kSerialWork &&
+           g_.c_per_group() >= kSkipChannels && share_inside(g_.axis[1]) * share_inside(g_.axis[2]) < 0.95;
   }
 
   // Small groups are neighbours in a cache line of x and of dy.
@@ -123,48 +119,60 @@ class FilterGradient {
   }
 
   void plan_tasks() {
-    const std::int64_t columns = columns_;
     const std::int64_t threads = work() < kSerialWork ? 1 : thread_count();
-    column_chunks_ = std::min(panels_, divide_up(columns, kChunkColumns));
-    const std::int64_t chunk_columns = divide_up(columns, column_chunks_);
+    column_chunks_ = turned_ ? 1 : std::min(panels_, divide_up(columns_, kChunkColumns));
+    const std::int64_t chunk_columns = divide_up(columns_, column_chunks_);
     row_chunks_ =
         std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, divide_up(rows_, tiles_.tallest));
-    if (threads > 1) {
-      const std::int64_t wanted = divide_up(2 * threads, group_tasks_ * column_chunks_);
-      row_chunks_ = std::max(row_chunks_, std::min(wanted, divide_up(rows_, tiles_.tallest)));
-      if (group_tasks_ * row_chunks_ * column_chunks_ < 2 * threads)
-        column_chunks_ = std::min(panels_, divide_up(2 * threads, group_tasks_ * row_chunks_));
-    }
+    if (threads == 1) return;
+    // As few more as keep all threads busy to the end: every task copies its part of x and dy anew.
+    const std::int64_t most_rows = divide_up(rows_, tiles_.tallest);
+    const auto busy = [&](std::int64_t tasks) {
+      return static_cast<double>(tasks) / static_cast<double>(divide_up(tasks, threads) * threads);
+    };
+    const std::int64_t others = group_tasks_ * column_chunks_;
+    std::int64_t best = row_chunks_;
+    for (std::int64_t chunks = best + 1; chunks <= std::min(most_rows, row_chunks_ + threads); ++chunks)
+      if (busy(others * chunks) > busy(others * best) + 0.05) best = chunks;
+    row_chunks_ = best;
+    if (others * row_chunks_ < threads)
+      column_chunks_ = std::min(panels_, divide_up(threads, group_tasks_ * row_chunks_));
   }
 
   void run_task(const Part& part) const {
     const std::int64_t k = columns_, terms = slab_.leaf_terms(0);
     const std::int64_t row_count = part.row_end - part.row_begin, groups = part.group_end - part.group_begin;
-    const std::int64_t first_column = part.panel_begin * tiles_.width();
+    const std::int64_t first_column = part.panel_begin * panel_columns_;
     Work work;
     work.part = part;
-    work.columns = gemm::packed_columns(tiles_, std::min(part.panel_end * tiles_.width(), k) - first_column);
-    work.pack_dy = size_of(dy_.dtype) != sizeof(T) || k % tiles_.lanes != 0 || groups_ > 1 ||
-                   (panels_ > 1 && row_count >= kPackedRows);
+    work.columns =
+        gemm::packed_columns(tiles_, std::min(part.panel_end * panel_columns_, k) - first_column) * depth_;
+    const std::int64_t dy_columns = turned_ ? depth_ : work.columns;
+    work.pack_dy =
+        size_of(dy_.dtype) != sizeof(T) || groups_ > 1 ||
+        (turned_ ? g_.k > depth_ : g_.k % tiles_.lanes != 0 || (panels_ > 1 && row_count >= kPackedRows));
 
     const Scratch<Panel<T>> panels(panels_);
-    gemm::lay_out_panels(tiles_, k, panels.data());
+    if (turned_) {
+      lay_out_turned(tiles_, columns_, depth_, panels.data());
+    } else {
+      gemm::lay_out_panels(tiles_, k, panels.data());
+    }
     const Scratch<const T*> rows(row_count);
     const Scratch<T> slab(slab_.elements(groups));
-    work.dy_of_group =
-        work.pack_dy ? std::min(slab_.blocks() * slab_.block_terms(), terms) * work.columns : 0;
+    work.dy_of_group = work.pack_dy ? std::min(slab_.blocks() * slab_.block_terms(), terms) * dy_columns : 0;
     const Scratch<T> dy(groups * work.dy_of_group);
     const std::int64_t block_terms = slab_.block_terms(), together = slab_.leaves_together();
     work.step = together > 1 ? slab_.blocks()
                              : std::clamp<std::int64_t>(
-                                   kPanelBytes / (block_terms * work.columns * std::int64_t{sizeof(T)}), 1,
+                                   kPanelBytes / (block_terms * dy_columns * std::int64_t{sizeof(T)}), 1,
                                    slab_.blocks());
     const Scratch<T> level_sums(std::bit_width(static_cast<std::uint64_t>(together - 1)) *
                                 TileSet<T>::kMaxHeight * tiles_.width());
     work.levels = together > 1 ? level_sums.data() : nullptr;
     // A list of runs for every tap of the task, and one for all of them.
-    work.first_tap = part.row_begin / g_.c_per_group();
-    work.lists = skips_ ? (part.row_end - 1) / g_.c_per_group() - work.first_tap + 2 : 1;
+    work.first_tap = part.row_begin / channels_;
+    work.lists = skips_ ? (part.row_end - 1) / channels_ - work.first_tap + 2 : 1;
     work.list_size = divide_up(std::min(work.step * block_terms, terms), g_.axis[2].out) + work.step + 2;
     const Scratch<Run> runs(work.lists * work.list_size);
     const Scratch<std::int64_t> block_runs(work.lists * (work.step + 1));
@@ -172,7 +180,7 @@ class FilterGradient {
     const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
     work.buffers_of_group = work.buffer_size * (levels + 1);
     const Scratch<T> buffers(groups * work.buffers_of_group);
-    slab_.locate(slab.data(), part.group_begin, part.row_begin, part.row_end, rows.data());
+    slab_.locate(slab.data(), part.group_begin, channels_, part.row_begin, part.row_end, rows.data());
     work.rows = rows.data();
     work.dy = dy.data();
     work.runs = runs.data();
@@ -185,7 +193,7 @@ class FilterGradient {
       for (std::int64_t begin = 0; begin < count; begin += step) {
         const Segment s = slab_.segment(begin, std::min(begin + step, count));
         if (slab_.used()) slab_.fill(leaf, s, part.group_begin, groups, slab.data());
-        const std::int64_t element = (leaf * slab_.leaf_samples() * positions_ + begin) * g_.k;
+        const std::int64_t element = (leaf * slab_.leaf_samples() * positions_ + begin) * g_.k + share_.first;
         if (work.pack_dy) pack_dy(work, element, s.end - begin);
         for (std::int64_t group = part.group_begin; group < part.group_end; ++group) {
           find_panels(work, group, element, s.end - begin);
@@ -199,6 +207,7 @@ class FilterGradient {
   // `count` positions of dy from an element on: groups, panels.
   void pack_dy(const Work& work, std::int64_t element, std::int64_t count) const {
     const Part& part = work.part;
+    if (turned_) return gemm::pack_panel(dy_.at(element), g_.k, 1, count, depth_, depth_, work.dy);
     if (panels_ == 1 && columns_ % tiles_.lanes == 0)
       return gemm::split_groups(dy_.at(element + part.group_begin * columns_), g_.k, count,
                                 part.group_end - part.group_begin, columns_, work.dy, columns_,
@@ -220,6 +229,11 @@ class FilterGradient {
     const T* packed = work.dy + (group - part.group_begin) * work.dy_of_group;
     for (std::int64_t j = 0; j < part.panel_end - part.panel_begin; ++j) {
       Panel<T>& panel = work.panels[j];
+      if (turned_) {
+        panel.ldb = work.pack_dy ? depth_ : g_.k;
+        panel.b = work.pack_dy ? packed : dy_.at(element).template as<T>();
+        continue;
+      }
       const std::int64_t width = panel.vectors * tiles_.lanes;
       panel.ldb = work.pack_dy ? width : g_.k;
       panel.b = work.pack_dy ? packed : dy_.at(element + group * columns_ + panel.column).template as<T>();
@@ -270,13 +284,14 @@ class FilterGradient {
 
     const std::int64_t row_count = part.row_end - part.row_begin,
                        panel_count = part.panel_end - part.panel_begin;
-    const std::int64_t first_column = part.panel_begin * tiles_.width();
+    const std::int64_t first_column = part.panel_begin * panel_columns_;
+    const Scratch<T> turned(to_dw && turned_ ? TileSet<T>::kMaxHeight * tiles_.width() : 0);
     for (std::int64_t row = 0; row < row_count;) {
       std::int64_t left = row_count - row;
       tile.block_runs = all_taps;
       if (skips_) {  // rows of one tap
-        const std::int64_t channels = g_.c_per_group(), tap = (part.row_begin + row) / channels;
-        left = std::min(left, (tap + 1) * channels - part.row_begin - row);
+        const std::int64_t tap = (part.row_begin + row) / channels_;
+        left = std::min(left, (tap + 1) * channels_ - part.row_begin - row);
         tile.block_runs = work.block_runs + (tap - work.first_tap) * (work.step + 1);
       }
       const std::int64_t height = tiles_.height(left);
@@ -284,28 +299,33 @@ class FilterGradient {
       for (std::int64_t j = 0; j < panel_count; ++j) {
         const Panel<T>& panel = work.panels[j];
         const std::int64_t width = panel.vectors * tiles_.lanes;
-        const std::int64_t at = row * work.columns + height * (panel.column - first_column);
+        const std::int64_t at = row * work.columns + height * (panel.column - first_column) * depth_;
         tile.b = panel.b + (begin - segment.begin) * panel.ldb;
         tile.ldb = panel.ldb;
-        tile.shift = depthwise_ ? panel.column : group_index * slab_.group_pitch();
+        tile.shift = depthwise_ || turned_ ? panel.column : group_index * slab_.group_pitch();
         tile.readable = panel.columns;
         for (std::int64_t i = 0; i < buffer_count; ++i) sources[i] = buffers[i] + at;
         if (begin > 0) tile.initial = leaf_total + at;
-        if (to_dw) {
+        if (to_dw && !turned_) {
           tile.columns = panel.columns;
-          T* out = dw_ + (part.row_begin + row) * g_.k + group * columns_ + panel.column;
+          T* out = dw_ + (part.row_begin + row) * g_.k + share_.first + group * columns_ + panel.column;
           for (std::int64_t i = 0; i < height; ++i) outs[i] = out + i * g_.k;
         } else {
           tile.columns = width;
-          for (std::int64_t i = 0; i < height; ++i) outs[i] = to + at + i * width;
+          T* out = to_dw ? turned.data() : to + at;
+          for (std::int64_t i = 0; i < height; ++i) outs[i] = out + i * width;
         }
-        const auto kernel = tiles_.kernel[height - 1][panel.vectors - 1];
+        const auto kernel = tiles_.kernel[height - 1][panel.vectors > 1 ? 1 : 0];
         if (!kernel(tile)) [[unlikely]] {  // a sum of -0: with the positions of the border after all
           Tile<T> whole = tile;
           whole.skips = false;
           whole.block_runs = all_taps;
           kernel(whole);
         }
+        if (to_dw && turned_)
+          store_turned(turned.data(), tiles_.lanes, height, panel, g_.k,
+                       dw_ + ((part.row_begin + row) * g_.c + panel.column) * g_.k + share_.first,
+                       g_.c * g_.k);
       }
       row += height;
     }
@@ -314,9 +334,13 @@ class FilterGradient {
   const ConvGeometry& g_;
   const Source x_, dy_;
   T* const dw_;
+  const FilterShare share_;
   const bool depthwise_;  ///< one group whose columns each read a channel of their own
-  const std::int64_t groups_, columns_;
+  const bool turned_;     ///< the rows are taps, the columns channels, `depth_` filters deep
+  const std::int64_t groups_, columns_, depth_;
+  const std::int64_t channels_;  ///< that a tap has among the rows
   const TileSet<T>& tiles_;
+  const std::int64_t panel_columns_;
   const std::int64_t rows_, positions_, panels_;
   const std::int64_t task_groups_,
       group_tasks_;  ///< groups that a task takes at most, and how many parts that is
@@ -326,18 +350,32 @@ class FilterGradient {
   std::int64_t row_chunks_ = 1, column_chunks_ = 1;
 };
 
+template <class T>
+void run_shares(const ConvGeometry& g, ConstView x, ConstView dy, T* dw, bool depthwise) {
+  const auto run = [&](FilterLanes lanes, std::int64_t first, std::int64_t count) {
+    if (count > 0) FilterGradient<T>(g, x, dy, dw, {lanes, first, count}).run();
+  };
+  if (depthwise) return run(FilterLanes::depthwise, 0, g.k);
+  const std::int64_t filters = g.k_per_group(), turned = turned_filters<T>(g);
+  run(FilterLanes::filters, 0, filters - turned);
+  for (std::int64_t i = 0, shares = turned_shares(turned); i < shares; ++i) {
+    const std::int64_t first = i * turned / shares, end = (i + 1) * turned / shares;
+    run(FilterLanes::channels, filters - turned + first, end - first);
+  }
+}
+
 void run(const ConvGeometry& g, ConstView x, ConstView dy, View dw, bool depthwise) {
   const std::int64_t size = g.w_size();
   if (size == 0) return;
   if (g.n == 0 || g.positions() == 0) {
     std::memset(dw.data, 0, static_cast<std::size_t>(size * size_of(dw.dtype)));
   } else if (dw.dtype == DType::f64) {
-    FilterGradient<double>(g, x, dy, dw.as<double>(), depthwise).run();
+    run_shares(g, x, dy, dw.as<double>(), depthwise);
   } else if (dw.dtype == DType::f32) {
-    FilterGradient<float>(g, x, dy, dw.as<float>(), depthwise).run();
+    run_shares(g, x, dy, dw.as<float>(), depthwise);
   } else {
     const Scratch<float> sums(size);
-    FilterGradient<float>(g, x, dy, sums.data(), depthwise).run();
+    run_shares(g, x, dy, sums.data(), depthwise);
     parallel_ranges(size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
       gemm::narrow(sums.data() + begin, static_cast<char*>(dw.data) + begin * size_of(dw.dtype), dw.dtype,
                    end - begin);

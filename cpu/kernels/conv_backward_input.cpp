@@ -133,9 +133,7 @@ gemm::Pass depthwise_pass_of(const ConvGeometry& g, ConstView dy, ConstView w, V
   return pass;
 }
 
-void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
-  gemm::Pass pass = depthwise ? depthwise_pass_of(g, dy, w, dx) : pass_of(g, dy, w, dx);
-  clear_the_rest(g, dx);
+void run(const ConvGeometry& g, gemm::Pass pass, View dx, bool small) {
   for_each_phase(g, [&](const gemm::PassAxes& axes) {
     pass.axis = axes;
     if (small) {
@@ -144,6 +142,11 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
       dx.dtype == DType::f64 ? gemm::run_pass<double>(pass) : gemm::run_pass<float>(pass);
     }
   });
+}
+
+void run_over_space(const gemm::Pass& pass, std::span<const gemm::PassAxes> phases) {
+  pass.dtype == DType::f64 ? gemm::run_over_space<double>(pass, phases)
+                           : gemm::run_over_space<float>(pass, phases);
 }
 
 // The phases that run together, if they are few.
@@ -169,17 +172,33 @@ const char* refuse_over_space(const ConvGeometry& g, ConstView dy, ConstView w, 
   return gemm::refuse_over_space(pass_of(g, dy, w, dx), all.span());
 }
 
+void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
+  const gemm::Pass pass = depthwise ? depthwise_pass_of(g, dy, w, dx) : pass_of(g, dy, w, dx);
+  clear_the_rest(g, dx);
+  if (depthwise || small) return run(g, pass, dx, small);
+  Phases all;
+  std::int64_t few = 0;
+  if (collect_phases(g, &all) == nullptr) few = gemm::columns_over_space(pass, all.span());
+  if (few == 0) return run(g, pass, dx, small);
+  run(g, pass.some_columns(0, pass.columns - few), dx, small);
+  run_over_space(pass.some_columns(pass.columns - few, few), all.span());
+}
+
 constexpr std::int64_t kMostPasses = 64;  ///< of strips, which hold the plans of all at once
 
+gemm::Pass strip_pass_of(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  return refuse_depthwise(g) == nullptr ? depthwise_pass_of(g, dy, w, dx) : pass_of(g, dy, w, dx);
+}
+
+// Of depthwise problems and small groups.
 const char* refuse_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
-  if (const char* reason = refuse_depthwise(g)) return reason;
   std::int64_t passes = 1;
   for (const AxisGeometry& axis : g.axis) {
     if (phases(axis) > kMostPasses / std::max<std::int64_t>(passes, 1)) return "too many stride phases";
     passes *= phases(axis);
   }
   const char* refused = nullptr;
-  gemm::Pass pass = depthwise_pass_of(g, dy, w, dx);
+  gemm::Pass pass = strip_pass_of(g, dy, w, dx);
   for_each_phase(g, [&](const gemm::PassAxes& axes) {
     pass.axis = axes;
     if (refused == nullptr) refused = gemm::refuse_strips(pass);
@@ -199,9 +218,7 @@ void conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstVi
   Phases all;
   collect_phases(g, &all);
   clear_the_rest(g, dx);
-  const gemm::Pass pass = pass_of(g, dy, w, dx);
-  dx.dtype == DType::f64 ? gemm::run_over_space<double>(pass, all.span())
-                         : gemm::run_over_space<float>(pass, all.span());
+  run_over_space(pass_of(g, dy, w, dx), all.span());
 }
 
 const char* refuse_conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
@@ -212,7 +229,7 @@ const char* refuse_conv_backward_input_over_space(const ConvGeometry& g, ConstVi
 void conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   clear_the_rest(g, dx);
   std::vector<gemm::Pass> passes;
-  gemm::Pass pass = depthwise_pass_of(g, dy, w, dx);
+  gemm::Pass pass = strip_pass_of(g, dy, w, dx);
   for_each_phase(g, [&](const gemm::PassAxes& axes) {
     pass.axis = axes;
     passes.push_back(pass);
@@ -222,6 +239,14 @@ void conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w
 
 const char* refuse_conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   if (g.folds()) return kFolds;
+  if (const char* reason = refuse_depthwise(g)) return reason;
+  return refuse_strips(g, dy, w, dx);
+}
+
+const char* refuse_conv_backward_input_group_strips(const ConvGeometry& g, ConstView dy, ConstView w,
+                                                    View dx) {
+  if (g.folds()) return kFolds;
+  if (const char* reason = refuse_even_groups(g)) return reason;
   return refuse_strips(g, dy, w, dx);
 }
 
@@ -239,7 +264,8 @@ void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w
         if (refuse_small(part) == nullptr) return conv_backward_input_small(part, dy_part, filter, to);
         if (refuse_over_space(part, dy_part, filter, to) == nullptr)
           return conv_backward_input_over_space(part, dy_part, filter, to);
-        if (refuse_strips(part, dy_part, filter, to) == nullptr)
+        if ((refuse_depthwise(part) == nullptr || refuse_even_groups(part) == nullptr) &&
+            refuse_strips(part, dy_part, filter, to) == nullptr)
           return conv_backward_input_strips(part, dy_part, filter, to);
         run(part, dy_part, filter, to, refuse_depthwise(part) == nullptr);
       },

@@ -21,6 +21,11 @@ void conv_backward_input_small(const ConvGeometry& g, ConstView dy, ConstView w,
 const char* refuse_conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_strips(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 
+/// The same for groups of a few channels (2, 4, in f32 also 8) and as many filters;
+/// conv_backward_input_strips runs these too.
+const char* refuse_conv_backward_input_group_strips(const ConvGeometry& g, ConstView dy, ConstView w,
+                                                    View dx);
+
 /// Serves groups of one channel and one filter, in vectors of channels.
 const char* refuse_conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_depthwise(const ConvGeometry& g, ConstView dy, ConstView w, View dx);

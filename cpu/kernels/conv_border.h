@@ -24,6 +24,7 @@ struct BorderAxis {
 
 /// The value of a border as the elements of a tensor hold it.
 inline double stored(double value, DType dtype) {
+  if (value == 0) return value;  // of either sign, in every type
   double rounded = value;
   with_dtype(dtype,
              [&](auto type) { rounded = numerics::cast<double>(numerics::cast<decltype(type)>(value)); });

@@ -1,5 +1,6 @@
-// conv_backward_filter of depthwise convolutions, straight from x and dy (depthwise_gradient.h). Order: the
-// batch tree of conv_backward_filter.cpp. Loops, outermost first:
+// conv_backward_filter of depthwise convolutions and of small groups with as many filters as channels,
+// straight from x and dy (depthwise_gradient.h, group_gradient.h). Order: the batch tree of
+// conv_backward_filter.cpp. Loops, outermost first:
 //
 //   task   some vectors of channels, some rows of taps, all samples
 //   leaf, block of 256 positions
@@ -8,6 +9,7 @@
 //   vector of channels
 //
 // Nothing is copied. Elements outside of x are found by a table of columns and by rows marked as outside.
+// Twins: cuda/kernels/conv_depthwise.cu, and for groups conv_backward_filter.cu.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -18,6 +20,7 @@
 #include "cpu/kernels/conv_filter_runs.h"
 #include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/depthwise_gradient.h"
+#include "cpu/kernels/group_gradient.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -31,11 +34,19 @@ using numerics::kBlock;
 
 constexpr std::int64_t kChunkBytes = 32 << 10;  ///< of dy
 constexpr std::int64_t kChunkPositions = 32;    ///< at least
+constexpr double kTouchBytes = 16 << 20;        ///< of x and dy together
 constexpr double kSerialWork = 1 << 18;         ///< multiply-adds that are not worth waking a thread
 constexpr std::int64_t kLongestRow = std::int64_t{1} << 24;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
+}
+
+template <class T>
+const GradientSet<T>* set_of(const ConvGeometry& g) {
+  const AxisGeometry& width = g.axis[2];
+  return g.groups == g.c ? gemm::gradients<T>(width.filter, width.stride)
+                         : gemm::group_gradients<T>(g.c_per_group(), width.filter, width.stride);
 }
 
 template <class T>
@@ -49,13 +60,14 @@ class StripGradient {
         x_(x),
         dy_(dy),
         dw_(dw),
-        set_(*gemm::gradients<T>(width_.filter, width_.stride)),
+        set_(*set_of<T>(g)),
         positions_(g.positions()),
         leaf_samples_(numerics::leaf_samples(positions_)),
         leaves_(divide_up(g.n, leaf_samples_)),
         vectors_(divide_up(g.c, set_.lanes)),
         tap_rows_(depth_.filter * height_.filter),
-        row_size_(width_.filter * set_.lanes),
+        row_taps_(width_.filter * g.c_per_group()),
+        row_size_(row_taps_ * set_.lanes),
         columns_((width_.out - 1) * width_.stride + width_.filter) {}
 
   void run() {
@@ -83,7 +95,7 @@ class StripGradient {
   }
 
  private:
-  // One task's buffers: [vectors][tap rows][taps][lanes] each.
+  // One task's buffers: [vectors][tap rows][taps][channels of a group][lanes] each.
   class Task {
    public:
     Task(const StripGradient& all, std::int64_t first_vector, std::int64_t last_vector,
@@ -91,6 +103,7 @@ class StripGradient {
         : all_(all),
           first_vector_(first_vector),
           vectors_(last_vector - first_vector),
+          touches_(all.bytes() >= kTouchBytes),
           first_row_(first_row),
           rows_(last_row - first_row),
           size_(vectors_ * rows_ * all.row_size_),
@@ -142,6 +155,7 @@ class StripGradient {
       for (std::int64_t at = begin; at < end;) {
         const std::int64_t stop = std::min(at + chunk_, end);
         plan(origin + at, origin + stop);
+        if (touches_) touch();
         tile.count = count_;
         tile.start = at > begin ? partial() : nullptr;
         tile.total = stop == end && begin > 0 ? total() : nullptr;
@@ -181,6 +195,36 @@ class StripGradient {
       }
     }
 
+    // Reads what the planned positions are the first to read, in the order of memory: out of the caches the
+    // processor fetches ahead of that. The kernels take a vector of every pixel in turn, which it does not
+    // see.
+    void touch() const {
+      const AxisGeometry& width = all_.width_;
+      const std::int64_t fresh = std::min(all_.height_.stride, std::min(all_.height_.filter, rows_));
+      for (std::int64_t i = 0; i < count_; ++i) {
+        const GradientRun<T>& run = runs_[i];
+        touch(run.dy, run.end - run.first);
+        const std::int64_t first = std::min(run.first * width.stride, width.in),
+                           end = std::min(run.end * width.stride, width.in);
+        for (std::int64_t row = rows_ - fresh; row < rows_; ++row)
+          if (offsets_[i * rows_ + row] == all_.offsets_)
+            touch(sources_[i * rows_ + row] + first * all_.g_.c, end - first);
+      }
+    }
+    // This task's channels of some pixels.
+    void touch(const T* from, std::int64_t pixels) const {
+      constexpr std::int64_t kLine = 64 / sizeof(T);
+      const bool whole = vectors_ == all_.vectors_;
+      const std::int64_t channel = whole ? 0 : first_vector_ * all_.set_.lanes,
+                         runs = whole ? std::min<std::int64_t>(pixels, 1) : pixels,
+                         size = whole ? pixels * all_.g_.c
+                                      : std::min(vectors_ * all_.set_.lanes, all_.g_.c - channel);
+      from += channel;
+      for (std::int64_t run = 0; run < runs; ++run, from += all_.g_.c)
+        for (std::int64_t at = 0; at < size; at += kLine)
+          static_cast<void>(*static_cast<const volatile T*>(from + at));
+    }
+
     // The leaf's total to the levels of the tree; after the last leaf, to dw.
     void join(std::int64_t leaf) const {
       const bool last = leaf + 1 == all_.leaves_;
@@ -195,7 +239,7 @@ class StripGradient {
         std::copy_n(sum, size_, level(i));
         return;
       }
-      const std::int64_t lanes = all_.set_.lanes, c = all_.g_.c, taps = all_.width_.filter;
+      const std::int64_t lanes = all_.set_.lanes, c = all_.g_.c, taps = all_.row_taps_;
       for (std::int64_t v = 0; v < vectors_; ++v) {
         const std::int64_t first = (first_vector_ + v) * lanes, channel = std::min(first, c - lanes);
         const std::int64_t known = first - channel;  // stored with the vector before
@@ -207,7 +251,9 @@ class StripGradient {
 
     static constexpr std::int64_t kMostLanes = 16;
     const StripGradient& all_;
-    const std::int64_t first_vector_, vectors_, first_row_, rows_, size_, chunk_;
+    const std::int64_t first_vector_, vectors_;
+    const bool touches_;
+    const std::int64_t first_row_, rows_, size_, chunk_;
     const Scratch<T> buffers_;
     const Scratch<GradientRun<T>> runs_;
     const Scratch<const T*> sources_;
@@ -215,6 +261,11 @@ class StripGradient {
     std::int64_t count_ = 0;
     alignas(64) T border_[kMostLanes];
   };
+
+  double bytes() const {
+    return static_cast<double>(g_.n * (depth_.in * height_.in * width_.in + positions_)) *
+           static_cast<double>(g_.c * std::int64_t{sizeof(T)});
+  }
 
   // The positions of a row all of whose columns lie inside x.
   std::int64_t inside_begin() const { return first_inside(width_, 0); }
@@ -225,7 +276,7 @@ class StripGradient {
   const T *const x_, *const dy_;
   T* const dw_;
   const GradientSet<T>& set_;
-  const std::int64_t positions_, leaf_samples_, leaves_, vectors_, tap_rows_, row_size_, columns_;
+  const std::int64_t positions_, leaf_samples_, leaves_, vectors_, tap_rows_, row_taps_, row_size_, columns_;
   const std::int64_t* offsets_ = nullptr;  ///< of every column that the taps read, and as many -1
 };
 
@@ -239,8 +290,10 @@ void conv_backward_filter_strips(const ConvGeometry& g, ConstView x, ConstView d
   }
 }
 
-const char* refuse_conv_backward_filter_strips(const ConvGeometry& g, ConstView x, ConstView, View dw) {
-  if (const char* reason = refuse_depthwise(g)) return reason;
+namespace {
+
+// Of depthwise problems and small groups.
+const char* refuse_strips(const ConvGeometry& g, ConstView x, View dw) {
   if (dw.dtype != DType::f32 && dw.dtype != DType::f64) return "elements to be widened";
   const AxisGeometry& width = g.axis[2];
   if (g.n == 0 || g.positions() == 0 || x.numel == 0 || g.terms() == 0) return "nothing to sum";
@@ -248,12 +301,26 @@ const char* refuse_conv_backward_filter_strips(const ConvGeometry& g, ConstView 
   if (width.out > kLongestRow || width.in > kLongestRow) return "rows too long for a table";
   if (g.axis[0].filter * g.axis[1].filter > kBlock) return "a filter of too many rows";
   const auto with = [&]<class T>(T) -> const char* {
-    const GradientSet<T>* set = gemm::gradients<T>(width.filter, width.stride);
-    if (set == nullptr) return "no strips for the filter's width and stride";
+    const GradientSet<T>* set = set_of<T>(g);
+    if (set == nullptr)
+      return g.groups == g.c ? "no strips for the filter's width and stride"
+                             : "no strips for the group, the filter's width and stride";
     if (g.c < set->lanes) return "fewer channels than a vector holds";
     return nullptr;
   };
   return dw.dtype == DType::f64 ? with(double{}) : with(float{});
+}
+
+}  // namespace
+
+const char* refuse_conv_backward_filter_strips(const ConvGeometry& g, ConstView x, ConstView, View dw) {
+  if (const char* reason = refuse_depthwise(g)) return reason;
+  return refuse_strips(g, x, dw);
+}
+
+const char* refuse_conv_backward_filter_group_strips(const ConvGeometry& g, ConstView x, ConstView, View dw) {
+  if (const char* reason = refuse_even_groups(g)) return reason;
+  return refuse_strips(g, x, dw);
 }
 
 }  // namespace isobit::cpu::kernels

@@ -48,12 +48,14 @@ inline Inside tap_inside(const ConvGeometry& g, std::int64_t tap) {
   return {first_inside(height, r), end_inside(height, r), first_inside(width, s), end_inside(width, s)};
 }
 
-/// A pointer a row of dw: base (x or a slab, at output position (0, 0, 0), of the row's group) at the row's
-/// tap and channel; `pixel` elements lie between neighbouring positions of x.
+/// A pointer a row of dw, of which there are `channels` a tap: base (x or a slab, at output position (0, 0,
+/// 0), of the row's group) at the row's tap and channel; `pixel` elements lie between neighbouring positions
+/// of x.
 template <class T>
 void locate_rows(const ConvGeometry& g, const T* base, std::int64_t tap_pitch, std::int64_t row_pitch,
-                 std::int64_t pixel, std::int64_t row_begin, std::int64_t row_end, const T** rows) {
-  const std::int64_t channels = g.c_per_group(), tap = row_begin / channels;
+                 std::int64_t pixel, std::int64_t channels, std::int64_t row_begin, std::int64_t row_end,
+                 const T** rows) {
+  const std::int64_t tap = row_begin / channels;
   std::int64_t c = row_begin % channels, s = tap % g.axis[2].filter,
                r = tap / g.axis[2].filter % g.axis[1].filter, t = tap / (g.axis[2].filter * g.axis[1].filter);
   for (std::int64_t row = row_begin; row < row_end; c = 0) {

@@ -81,11 +81,11 @@ class FilterSlab {
   std::int64_t group_pitch() const { return group_pitch_; }
   std::int64_t elements(std::int64_t groups) const { return used_ ? groups * group_pitch_ : 0; }
 
-  /// Pointers a row of dw, of the groups from `group` on, whose memory is `slab`.
-  void locate(const T* slab, std::int64_t group, std::int64_t row_begin, std::int64_t row_end,
-              const T** rows) const {
+  /// Pointers a row of dw, `channels` a tap, of the groups from `group` on, whose memory is `slab`.
+  void locate(const T* slab, std::int64_t group, std::int64_t channels, std::int64_t row_begin,
+              std::int64_t row_end, const T** rows) const {
     const T* const base = used_ ? slab : x_.template as<T>() - before_x() + group * channels_;
-    locate_rows(g_, base, tap_pitch_, row_pitch_, pixel_, row_begin, row_end, rows);
+    locate_rows(g_, base, tap_pitch_, row_pitch_, pixel_, channels, row_begin, row_end, rows);
   }
   RunOrigin origin(std::int64_t leaf, const Segment& segment) const {
     if (used_) return {segment.plane, segment.row * g_.axis[1].stride, plane_pitch_, 0, row_pitch_, pixel_};

@@ -19,6 +19,7 @@
 
 #include "core/numerics/order.h"
 #include "core/activation.h"
+#include "cpu/kernels/conv_after.h"
 #include "cpu/kernels/gemm_panels.h"
 #include "cpu/kernels/gemm_product.h"
 #include "cpu/kernels/kernels.h"
@@ -190,9 +191,9 @@ void conv_forward_linear(const ConvGeometry& g, ConstView x, ConstView w, const 
   product.c = y.data;
   product.dtype = y.dtype;
   product.bias = {epilogue.bias.data, epilogue.bias.dtype};
-  product.relu = relu_by_tiles(epilogue.activation, y.dtype);
+  product.relu = relu_by_tiles(epilogue, y.dtype);
   y.dtype == DType::f64 ? gemm::run_product<double>(product) : gemm::run_product<float>(product);
-  if (const auto then = left_by_tiles(epilogue.activation, y.dtype)) unary(*then, epilogue.slope, y, y);
+  if (const After after(epilogue, y.dtype, g.k); after.any()) after.apply(y, 0, g.k);
 }
 
 const char* refuse_conv_backward_input_linear(const ConvGeometry& g, ConstView, ConstView, View) {

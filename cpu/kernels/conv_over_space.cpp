@@ -8,7 +8,7 @@
 //
 // Each element is the blocked chain over (taps, channels) that run_pass computes. Taps in the border are
 // never left out. Bias, relu, rounding to the type of the output and the interleaving of the columns come
-// when a task's positions have their sums, row after row.
+// when a task's positions have their sums, row after row. No twin: conv_over_space_tile.cpp says why.
 #include "cpu/kernels/conv_over_space.h"
 
 #include <algorithm>
@@ -258,8 +258,8 @@ class SpaceRunner {
   // A phase's part of a task: from sums to elements of the output.
   void store(const PassAxes& phase, const Unit& u, const T* sums, std::int64_t sums_pitch) const {
     const PassAxis &depth = phase[0], &height = phase[1], &width = phase[2];
-    const std::int64_t size = size_of(pass_.dtype), pixel = columns_ * size;
-    const bool dense = width.place_step == 1;
+    const std::int64_t size = size_of(pass_.dtype), pixel = columns_ * size, pitch = pass_.pitch() * size;
+    const bool dense = width.place_step == 1 && pitch == pixel;
     const Scratch<T> row_sums(dense && !narrow_ ? 0 : u.columns * columns_);
     const Scratch<char> row_elements(dense || !narrow_ ? 0 : u.columns * pixel);
     for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane) {
@@ -269,7 +269,7 @@ class SpaceRunner {
       for (std::int64_t p = 0; p < u.rows; ++p) {
         const std::int64_t h = d * height.place + height.place_first + (u.row + p) * height.place_step;
         const std::int64_t first = h * width.place + width.place_first + u.column * width.place_step;
-        char* const out = static_cast<char*>(pass_.out) + first * pixel;
+        char* const out = static_cast<char*>(pass_.out) + first * pitch;
         const T* const from = sums + p % plan_.shared * columns_ * sums_pitch +
                               ((plane - u.plane) * plan_.plane_rows + p / plan_.shared) * plan_.pitch;
         char* elements = dense     ? out
@@ -280,18 +280,17 @@ class SpaceRunner {
         if (narrow_) narrow(whole, elements, pass_.dtype, u.columns * columns_);
         if (pass_.then) {
           const View part{elements, pass_.dtype, u.columns * columns_};
-          kernels::unary(*pass_.then, pass_.parameter, part, part);
+          pass_.then->apply(part, pass_.first_column, columns_);
         }
-        if (!dense) scatter(elements, u.columns, width.place_step, out);
+        if (!dense) scatter(elements, u.columns, width.place_step * pitch, out);
       }
     }
   }
 
-  // Pixels to every step-th pixel of the output.
+  // Pixels to places of the output that are `step` bytes apart.
   void scatter(const char* from, std::int64_t count, std::int64_t step, char* to) const {
     const auto pixels = [&](auto size) {
-      for (std::int64_t i = 0; i < count; ++i)
-        std::memcpy(to + i * step * size.value, from + i * size.value, size.value);
+      for (std::int64_t i = 0; i < count; ++i) std::memcpy(to + i * step, from + i * size.value, size.value);
     };
     switch (columns_ * size_of(pass_.dtype)) {
       case 2:

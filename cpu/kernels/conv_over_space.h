@@ -19,6 +19,9 @@ constexpr std::int64_t kMostSpacePhases = 64;
 
 /// Null where the lanes are worth being positions. Looks at extents only; a choice between fast algorithms.
 const char* refuse_over_space(const Pass& pass, std::span<const PassAxes> phases);
+/// How many of the last columns, none to four, are worth being left to run_over_space: those that would be
+/// few in a vector of their own.
+std::int64_t columns_over_space(const Pass& pass, std::span<const PassAxes> phases);
 /// T is the type computed in. Of `pass`, `axis` is not read.
 template <class T>
 void run_over_space(const Pass& pass, std::span<const PassAxes> phases);

@@ -1,8 +1,11 @@
+// The plan of conv_over_space_plan.h, and what it costs beside tiles of columns. No twin: a thread of the
+// GPU's tiles has a few columns anyway.
 #include "cpu/kernels/conv_over_space_plan.h"
 
 #include <algorithm>
 
 #include "cpu/kernels/conv_over_space_tile.h"
+#include "cpu/kernels/gemm_tile.h"
 
 namespace isobit::cpu::gemm {
 namespace {
@@ -13,6 +16,7 @@ constexpr std::int64_t kMostSlabBytes = 16 << 20;  ///< that it may have
 constexpr std::int64_t kLine = 64;                 ///< bytes of a cache line
 constexpr std::int64_t kLeastColumns = 32, kLeastRows = 4;
 constexpr std::int64_t kFarthestTap = 1 << 16;
+constexpr double kNarrowTiles = 1.25;  ///< what a lane costs in tiles of half a vector
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -91,11 +95,10 @@ void cut(SpacePlan& plan, std::int64_t areas, std::int64_t size, std::int64_t th
   plan.columns = divide_up(plan.width.outputs, plan.column_units);
 }
 
-// Multiply-adds of one lane, or what takes as long: of this plan, and of tiles whose lanes are columns. As
-// measured: those fill few of their lanes but leave out taps, here an element of the slab costs its
-// transposition.
-bool worth_it(const SpacePlan& plan, const Pass& pass, std::span<const PassAxes> phases) {
-  constexpr double kLanes = 11, kMultiply = 1.2, kTransposed = 24;
+// The lanes of tiles, every one a column, with which the passes would take as long as with this plan. As
+// measured: here an element of the slab costs its transposition.
+double lanes_that_take_as_long(const SpacePlan& plan, const Pass& pass, std::span<const PassAxes> phases) {
+  constexpr double kMultiply = 0.9, kTransposed = 18;
   double terms = 0, others = 0;
   for (const PassAxes& phase : phases) {
     double positions = static_cast<double>(pass.n), these = static_cast<double>(pass.channels);
@@ -104,15 +107,14 @@ bool worth_it(const SpacePlan& plan, const Pass& pass, std::span<const PassAxes>
       these *= static_cast<double>(axis.taps);
     }
     terms += these;
-    others += positions * these * kLanes;
+    others += positions * these;
   }
   const double positions =
       static_cast<double>(plan.positions(plan.planes, plan.rows, plan.columns) * plan.shared);
   const double slab =
       static_cast<double>(plan.depth_pitch) * static_cast<double>(plan.depth.remainders.size());
   return static_cast<double>(plan.units()) *
-             (positions * terms * static_cast<double>(pass.columns) * kMultiply + slab * kTransposed) <
-         others;
+         (positions * terms * static_cast<double>(pass.columns) * kMultiply + slab * kTransposed) / others;
 }
 
 }  // namespace
@@ -176,12 +178,49 @@ SpacePlan plan_over_space(const Pass& pass, std::span<const PassAxes> phases, st
   plan.depth_pitch = pass.channels * plan.channel_pitch;
   if (depths * plan.depth_pitch * size > kMostSlabBytes)
     return refuse("so many channels that a task has no room for them");
-  if (!worth_it(plan, pass, phases)) return refuse("lanes that are columns waste less");
+  plan.lanes = lanes_that_take_as_long(plan, pass, phases);
   return plan;
 }
 
 const char* refuse_over_space(const Pass& pass, std::span<const PassAxes> phases) {
-  return plan_over_space(pass, phases, pass.dtype == DType::f64 ? 8 : 4, 1).refusal;
+  constexpr double kNarrowTile = 8.25;  // the lanes of a tile of few columns, of which some taps are left out
+  const SpacePlan plan = plan_over_space(pass, phases, pass.dtype == DType::f64 ? 8 : 4, 1);
+  if (plan.refusal == nullptr && plan.lanes >= kNarrowTile) return "lanes that are columns waste less";
+  return plan.refusal;
+}
+
+std::int64_t columns_over_space(const Pass& pass, std::span<const PassAxes> phases) {
+  constexpr double kSerialWork = 1 << 19;  // multiply-adds that are not worth a second plan
+  constexpr double kWorth = 0.93;
+  if (pass.groups != 1 || pass.depthwise) return 0;
+  double work =
+      static_cast<double>(pass.n) * static_cast<double>(pass.columns) * static_cast<double>(pass.channels);
+  double positions = 0;
+  for (const PassAxes& phase : phases) {
+    double these = 1;
+    for (const PassAxis& axis : phase)
+      these *= static_cast<double>(axis.outputs) * static_cast<double>(axis.taps);
+    positions += these;
+  }
+  if (work * positions < kSerialWork) return 0;
+  const std::int64_t size = pass.dtype == DType::f64 ? 8 : 4;
+  const auto lanes_of_tiles = [&](std::int64_t columns) {
+    const bool f64 = size == 8;
+    const std::int64_t lanes = f64 ? tiles<double>(columns).lanes : tiles<float>(columns).lanes;
+    const double all = static_cast<double>((columns + lanes - 1) / lanes * lanes);
+    return columns <= 32 / size ? kNarrowTiles * all : all;
+  };
+  std::int64_t best = 0;
+  double least = kWorth * lanes_of_tiles(pass.columns);
+  for (std::int64_t count = 1; count <= 4 && count < pass.columns; ++count) {
+    const double others = lanes_of_tiles(pass.columns - count);
+    if (others >= least) continue;
+    const SpacePlan plan = plan_over_space(pass.some_columns(pass.columns - count, count), phases, size, 1);
+    if (plan.refusal != nullptr || others + plan.lanes >= least) continue;
+    best = count;
+    least = others + plan.lanes;
+  }
+  return best;
 }
 
 }  // namespace isobit::cpu::gemm

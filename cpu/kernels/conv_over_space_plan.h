@@ -34,6 +34,7 @@ struct SpaceAxis {
 
 struct SpacePlan {
   const char* refusal = nullptr;
+  double lanes = 0;  ///< of tiles whose lanes are columns, which would take as long
   SpaceAxis depth, height, width;
   std::int64_t shared = 1;                         ///< rows of outputs in a lane row
   std::int64_t planes = 1, rows = 1, columns = 1;  ///< of a task: planes (n, depth), lane rows, columns

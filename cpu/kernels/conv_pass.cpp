@@ -22,6 +22,7 @@
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_filter_panels.h"
 #include "cpu/kernels/conv_pass_slab.h"
+#include "cpu/kernels/conv_pass_split.h"
 #include "cpu/kernels/conv_runs.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/runtime/properties.h"
@@ -36,9 +37,11 @@ constexpr std::int64_t kPositionBytes = 32;     ///< what the pointers of a posi
 constexpr std::int64_t kChunkColumns = 256;
 constexpr std::int64_t kFilterBytes = 320 << 10;  ///< of the blocks that a tile goes through at a time
 constexpr std::int64_t kLeastPositions = 60;
-constexpr std::int64_t kSkipChannels = 8;  ///< from here on a tap is worth leaving out
-constexpr double kSerialWork = 1 << 19;    ///< multiply-adds that are not worth waking a thread
-constexpr std::int64_t kLine = 64;         ///< bytes
+constexpr std::int64_t kSkipChannels = 8;   ///< from here on a tap is worth leaving out
+constexpr double kSerialWork = 1 << 19;     ///< multiply-adds that are not worth waking a thread
+constexpr std::int64_t kLine = 64;          ///< bytes
+constexpr std::int64_t kFewTerms = 64;      ///< a tile of so few waits for the lines that it stores
+constexpr double kFewTermsBytes = 8 << 20;  ///< of such an output, that no cache near keeps
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -64,7 +67,7 @@ class PassRunner {
   void run() {
     if (planes_ * height_.outputs * width_.outputs == 0 || out_channels_ == 0) return;
     plan_tasks();
-    slab_.plan(unit_planes_, unit_rows_);
+    slab_.plan(split_.unit_planes(), split_.unit_rows());
 
     const Scratch<AxisClass> rows(2 * height_.taps + 1), columns(2 * width_.taps + 1);
     plan_classes(rows.data(), columns.data());
@@ -82,24 +85,26 @@ class PassRunner {
     runs_ = runs.data();
     block_runs_ = block_runs.data();
 
-    FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, units_);
+    FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, split_.units());
     const Scratch<T> packed(panels.packed_elements());
     finite_ = panels.pack_all(packed.data(), skips_);
     panels_ = &panels;
-    streams_ = can_stream() && out_bytes() > static_cast<double>(last_level_cache());
+    streams_ = can_stream() &&
+               out_bytes() > (terms_ <= kFewTerms ? kFewTermsBytes : static_cast<double>(last_level_cache()));
 
     const bool widen_bias = pass_.bias.data != nullptr && size_of(pass_.bias.dtype) != sizeof(T);
     const Scratch<T> bias(widen_bias ? out_channels_ : 0);
     if (widen_bias) widen(pass_.bias, bias.data(), out_channels_);
     bias_ = widen_bias ? bias.data() : pass_.bias.template as<T>();
-    parallel_for(units_ * parts_, [&](std::int64_t task) { run_task(task / parts_, task % parts_); });
+    parallel_for(split_.units() * split_.parts,
+                 [&](std::int64_t task) { run_task(task / split_.parts, task % split_.parts); });
     panels_ = nullptr;
   }
 
  private:
   // The output's bytes; of its elements every one belongs to some pass like this.
   double out_bytes() const {
-    double bytes = static_cast<double>(pass_.n * out_channels_) * sizeof(T);
+    double bytes = static_cast<double>(pass_.n * pass_.pitch()) * sizeof(T);
     for (const PassAxis& axis : pass_.axis) bytes *= static_cast<double>(axis.place);
     return bytes;
   }
@@ -107,6 +112,7 @@ class PassRunner {
   bool can_stream() const {
     return !narrow_ && !pass_.then && reinterpret_cast<std::uintptr_t>(pass_.out) % kLine == 0 &&
            pass_.columns * std::int64_t{sizeof(T)} % kLine == 0 &&
+           pass_.pitch() * std::int64_t{sizeof(T)} % kLine == 0 &&
            tiles_.width() * std::int64_t{sizeof(T)} % kLine == 0;
   }
 
@@ -117,22 +123,9 @@ class PassRunner {
     worth_skipping_ = work >= kSerialWork && pass_.zero_border();
     std::int64_t row_bytes = 1 + slab_.row_bytes() + width_.outputs * kPositionBytes;
     if (blocks_ > 1 || narrow_) row_bytes += width_.outputs * out_channels_ * std::int64_t{sizeof(T)};
-    const std::int64_t least = divide_up(kLeastPositions, width_.outputs);
-    std::int64_t rows = std::max(least, kTaskBytes / row_bytes);
-    if (threads > 1)
-      rows = std::max(least, std::min(rows, divide_up(planes_ * height_.outputs, 4 * threads)));
-    if (rows >= height_.outputs) {  // evenly, so that no small rest is left
-      unit_planes_ = divide_up(planes_, std::max<std::int64_t>(1, planes_ * height_.outputs / rows));
-      unit_rows_ = height_.outputs;
-    } else {
-      unit_planes_ = 1;
-      unit_rows_ = divide_up(height_.outputs, divide_up(height_.outputs, rows));
-    }
-    units_per_plane_ = divide_up(height_.outputs, unit_rows_);
-    units_ = divide_up(planes_, unit_planes_) * units_per_plane_;
-    parts_ = 1;
-    if (threads > 1 && units_ < 2 * threads)
-      parts_ = std::min(divide_up(2 * threads, units_), pass_.groups > 1 ? pass_.groups : panels_per_group_);
+    const PassExtent extent{planes_, height_.outputs, width_.outputs,
+                            pass_.groups > 1 ? pass_.groups : panels_per_group_, tiles_.tallest};
+    split_ = split_pass(extent, divide_up(kLeastPositions, width_.outputs), kTaskBytes / row_bytes, threads);
   }
 
   // Positions with the same border share a run list that leaves out the taps in it, where that saves time:
@@ -144,10 +137,10 @@ class PassRunner {
     if (worth_skipping_ && pass_.channels >= kSkipChannels && (height_.leaves() || width_.leaves())) {
       row_classes_ = classify(height_, rows);
       column_classes_ = classify(width_, columns);
-      skips_ =
-          row_classes_ * column_classes_ > 0 &&
-          worth_leaving_out(tiles_, pass_, {rows, static_cast<std::size_t>(row_classes_)},
-                            {columns, static_cast<std::size_t>(column_classes_)}, unit_planes_, unit_rows_);
+      skips_ = row_classes_ * column_classes_ > 0 &&
+               worth_leaving_out(tiles_, pass_, {rows, static_cast<std::size_t>(row_classes_)},
+                                 {columns, static_cast<std::size_t>(column_classes_)}, split_.unit_planes(),
+                                 split_.unit_rows());
     }
     if (skips_) return;
     rows[0] = {0, height_.outputs, 0, height_.taps};
@@ -155,18 +148,12 @@ class PassRunner {
     row_classes_ = column_classes_ = 1;
   }
 
-  Unit unit(std::int64_t index) const {
-    const std::int64_t plane = index / units_per_plane_ * unit_planes_;
-    const std::int64_t row = index % units_per_plane_ * unit_rows_;
-    return {plane, std::min(unit_planes_, planes_ - plane), row, std::min(unit_rows_, height_.outputs - row)};
-  }
-
   void run_task(std::int64_t unit_index, std::int64_t part) const {
-    const Unit u = unit(unit_index);
+    const Unit u = split_.unit(unit_index);
     const std::int64_t positions = u.planes * u.rows * width_.outputs;
     const bool by_group = pass_.groups > 1;  // what the parts of a unit share out; else panels
-    const std::int64_t group_begin = by_group ? part * pass_.groups / parts_ : 0,
-                       group_end = by_group ? (part + 1) * pass_.groups / parts_ : 1;
+    const std::int64_t group_begin = by_group ? part * pass_.groups / split_.parts : 0,
+                       group_end = by_group ? (part + 1) * pass_.groups / split_.parts : 1;
     const Scratch<T> slab(slab_.elements(u, group_end - group_begin));
     if (slab_.used()) slab_.fill(u, group_begin, group_end - group_begin, slab.data());
     const Scratch<const T*> rows(positions);
@@ -195,8 +182,8 @@ class PassRunner {
       first = group_begin * pass_.columns;
       last = group_end * pass_.columns;
     } else {
-      const std::int64_t begin = part * panels_per_group_ / parts_,
-                         end = (part + 1) * panels_per_group_ / parts_;
+      const std::int64_t begin = part * panels_per_group_ / split_.parts,
+                         end = (part + 1) * panels_per_group_ / split_.parts;
       run_group(u, 0, 0, begin, end, rows.data(), outs.data());
       first = begin * tiles_.width();
       last = std::min(end * tiles_.width(), pass_.columns);
@@ -215,7 +202,7 @@ class PassRunner {
     std::int64_t from = 0, to = 0;
     const auto apply = [&] {
       const View part{static_cast<char*>(pass_.out) + from * size_of(pass_.dtype), pass_.dtype, to - from};
-      if (to > from) kernels::unary(*pass_.then, pass_.parameter, part, part);
+      if (to > from) pass_.then->apply(part, pass_.first_column + first, last - first);
     };
     for_each_place(u, [&](std::int64_t, std::int64_t place) {
       if (place + first != to) {
@@ -261,8 +248,8 @@ class PassRunner {
           const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
           const std::int64_t d = sample * depth_.place + depth_.place_first + o * depth_.place_step;
           const std::int64_t h = d * height_.place + height_.place_first + p * height_.place_step;
-          const std::int64_t step = width_.place_step * out_channels_;
-          std::int64_t place = (h * width_.place + width_.place_first) * out_channels_ + q * step;
+          const std::int64_t pitch = pass_.pitch(), step = width_.place_step * pitch;
+          std::int64_t place = (h * width_.place + width_.place_first) * pitch + q * step;
           for (; q < end; ++q, place += step) fn(i++, place);
         });
   }
@@ -372,7 +359,7 @@ class PassRunner {
   const std::int64_t out_channels_, planes_, terms_, blocks_, panels_per_group_;
   const bool narrow_;
   PassSlab<T> slab_;
-  std::int64_t unit_planes_ = 0, unit_rows_ = 0, units_per_plane_ = 0, units_ = 0, parts_ = 1;
+  PassSplit split_;
   bool worth_skipping_ = false, skips_ = false, finite_ = true;
   bool streams_ = false;  ///< the output is larger than the caches, and stored past them
   std::int64_t row_classes_ = 1, column_classes_ = 1;

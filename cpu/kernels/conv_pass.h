@@ -17,9 +17,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <optional>
 
-#include "core/op_codes.h"
+#include "cpu/kernels/conv_after.h"
 #include "cpu/kernels/gemm_pack.h"
 
 namespace isobit::cpu::gemm {
@@ -55,14 +54,29 @@ struct Pass {
   Source source;  ///< [n, axes, groups * channels]
   Source filter;  ///< element (tap, group, channel, column) at the sum of index * stride
   std::int64_t tap_stride = 0, group_stride = 0, channel_stride = 0, column_stride = 1;
-  void* out = nullptr;       ///< [n, places, groups * columns]
-  DType dtype = DType::f32;  ///< of out; the others have it too, or T
-  Source bias;               ///< [groups * columns] or null
+  void* out = nullptr;         ///< [n, places, groups * columns]
+  std::int64_t out_pitch = 0;  ///< between neighbouring places, where that is more than all columns; else 0
+  std::int64_t first_column = 0;  ///< of all that `then` knows of
+  DType dtype = DType::f32;       ///< of out; the others have it too, or T
+  Source bias;                    ///< [groups * columns] or null
   bool relu = false;
-  std::optional<UnaryOp> then;  ///< applied to what a task has stored; not by run_small_pass
-  double parameter = 0;         ///< of `then`
-  double border = 0;            ///< what lies outside the source where the mode is constant
+  const kernels::After* then =
+      nullptr;        ///< done to what a task has stored, if not null; not by run_small_pass
+  double border = 0;  ///< what lies outside the source where the mode is constant
 
+  /// Elements between neighbouring places of the output.
+  std::int64_t pitch() const { return out_pitch > 0 ? out_pitch : groups * columns; }
+  /// Columns [first, first + count) of the only group.
+  Pass some_columns(std::int64_t first, std::int64_t count) const {
+    Pass part = *this;
+    part.columns = count;
+    part.out_pitch = pitch();
+    part.first_column = first_column + first;
+    part.filter = filter.at(first * column_stride);
+    part.bias = bias.at(first);
+    if (out != nullptr) part.out = static_cast<char*>(out) + first * size_of(dtype);
+    return part;
+  }
   /// Whether what lies outside the source is zeros, whose products change no sum but -0.
   bool zero_border() const {
     bool zeros = border == 0;

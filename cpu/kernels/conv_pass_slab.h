@@ -7,13 +7,9 @@
 
 #include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_pass.h"
+#include "cpu/kernels/conv_pass_split.h"
 
 namespace isobit::cpu::gemm {
-
-/// What a task computes: a run of whole planes, or of rows of one plane.
-struct Unit {
-  std::int64_t plane, planes, row, rows;
-};
 
 template <class T>
 class PassSlab {

@@ -10,6 +10,7 @@
 // No twin: what it saves is the plan of a pass (conv_pass.cpp), and the GPU's kernels have none.
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_border.h"
@@ -20,6 +21,9 @@
 
 namespace isobit::cpu::gemm {
 namespace {
+
+constexpr double kFilter = 1 << 14;  // elements that stay in the first-level cache
+constexpr std::size_t kMostBlocks = static_cast<std::size_t>(kFilter) / numerics::kBlock;
 
 // What the rows of A point into: the source itself, or its copy.
 struct Box {
@@ -41,8 +45,43 @@ struct Box {
   }
 };
 
+// The box of a source whose type is T, with the value of its border around it.
+template <class T>
+void copy_box(const Pass& pass, const Box& box, T* to) {
+  const T value = static_cast<T>(pass.border);
+  const T* const source = pass.source.template as<T>();
+  const auto inside = [&](std::size_t axis, std::int64_t i) {
+    const std::int64_t at = box.origin[axis] + i;
+    return 0 <= at && at < pass.axis[axis].source;
+  };
+  const std::int64_t left = std::clamp<std::int64_t>(-box.origin[2], 0, box.extent[2]);
+  const std::int64_t right =
+      std::clamp<std::int64_t>(pass.axis[2].source - box.origin[2], left, box.extent[2]);
+  const std::int64_t before = left * box.column, inner = (right - left) * box.column,
+                     behind = (box.extent[2] - right) * box.column;
+  for (std::int64_t n = 0; n < pass.n; ++n)
+    for (std::int64_t d = 0; d < box.extent[0]; ++d) {
+      const std::int64_t plane =
+          ((n * pass.axis[0].source + box.origin[0] + d) * pass.axis[1].source + box.origin[1]) *
+          pass.axis[2].source;
+      for (std::int64_t h = 0; h < box.extent[1]; ++h, to += box.row) {
+        if (inner == 0 || !inside(0, d) || !inside(1, h)) {
+          fill_few(value, to, box.row);
+          continue;
+        }
+        fill_few(value, to, before);
+        copy_few(source + (plane + h * pass.axis[2].source + box.origin[2] + left) * box.column, to + before,
+                 inner);
+        fill_few(value, to + before + inner, behind);
+      }
+    }
+}
+
 template <class T>
 void fill_box(const Pass& pass, const Box& box, T* to) {
+  bool plain = size_of(pass.source.dtype) == sizeof(T);
+  for (const PassAxis& axis : pass.axis) plain = plain && axis.mode == PadMode::constant;
+  if (plain) return copy_box(pass, box, to);
   const Bordered<T> source = bordered<T>(pass, box.column);
   for (std::int64_t n = 0; n < pass.n; ++n)
     for (std::int64_t i = 0; i < box.extent[0]; ++i, to += box.plane)
@@ -105,18 +144,19 @@ void run_small_pass(const Pass& pass) {
   const std::int64_t ldb = in_order ? pass.channel_stride : whole_vectors;
   const std::int64_t group_stride = in_order ? pass.group_stride : terms * ldb;
   const std::int64_t size = in_order ? terms * ldb : pass.groups * group_stride;
-  const Scratch<T> packed(in_place ? 0 : size + tiles.lanes);
-  const T* const b = in_place ? pass.filter.template as<T>() : packed.data();
+  std::optional<Scratch<T>> packed;
+  if (!in_place) packed.emplace(size + tiles.lanes);
+  const T* const b = in_place ? pass.filter.template as<T>() : packed->data();
   if (!in_order) {
-    pack_filters(pass, ldb, packed.data());
+    pack_filters(pass, ldb, packed->data());
   } else if (!in_place) {
-    widen(pass.filter, packed.data(), size);
-    std::fill_n(packed.data() + size, tiles.lanes, T(0));
+    widen(pass.filter, packed->data(), size);
+    std::fill_n(packed->data() + size, tiles.lanes, T(0));
   }
 
   const std::int64_t blocks = std::max<std::int64_t>(1, numerics::block_count(terms));
   const Scratch<Run> runs(taps + blocks);
-  const Scratch<std::int64_t> block_runs(blocks + 1);
+  std::array<std::int64_t, kMostBlocks + 1> block_runs;
   plan_runs(pass, {depth.tap_step * box.plane, box.row, box.column}, {0, 0, 0, height.taps},
             {0, 0, 0, width.taps}, 0, runs.data(), block_runs.data());
 
@@ -126,10 +166,12 @@ void run_small_pass(const Pass& pass) {
   const T* const first = source + (depth.tap_first - box.origin[0]) * box.plane +
                          (height.tap_first - box.origin[1]) * box.row +
                          (width.tap_first - box.origin[2]) * box.column;
-  const Scratch<T> sums(half ? (positions + 1) * out_channels : 0);
+  std::optional<Scratch<T>> halves;  // the sums of f16 and bf16, and their bias
+  if (half) halves.emplace((positions + 1) * out_channels);
+  T* const sums = half ? halves->data() : nullptr;
   for_each_row(pass, [&](std::int64_t i, std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t place) {
     const T* row = first + n * box.sample + o * depth.step * box.plane + p * height.step * box.row;
-    T* out = half ? sums.data() + i * out_channels : static_cast<T*>(pass.out) + place * out_channels;
+    T* out = half ? sums + i * out_channels : static_cast<T*>(pass.out) + place * out_channels;
     const std::int64_t row_step = width.step * box.column;
     const std::int64_t out_step = half ? out_channels : width.place_step * out_channels;
     const T** const to_rows = rows.data() + i;
@@ -142,7 +184,7 @@ void run_small_pass(const Pass& pass) {
 
   const T* bias = pass.bias.template as<T>();
   if (bias != nullptr && half) {
-    T* const widened = sums.data() + positions * out_channels;
+    T* const widened = sums + positions * out_channels;
     widen(pass.bias, widened, out_channels);
     bias = widened;
   }
@@ -176,7 +218,7 @@ void run_small_pass(const Pass& pass) {
   for_each_row(pass, [&](std::int64_t i, std::int64_t, std::int64_t, std::int64_t, std::int64_t place) {
     for (std::int64_t q = 0; q < width.outputs; q += neighbours)
       narrow(
-          sums.data() + (i + q) * out_channels,
+          sums + (i + q) * out_channels,
           static_cast<char*>(pass.out) + (place + q * width.place_step) * out_channels * size_of(pass.dtype),
           pass.dtype, neighbours * out_channels);
   });
@@ -185,8 +227,7 @@ template void run_small_pass<float>(const Pass&);
 template void run_small_pass<double>(const Pass&);
 
 const char* refuse_small(double positions, double filter, double source) {
-  constexpr double kWork = 1 << 19;    // multiply-adds; from here on threads share a pass
-  constexpr double kFilter = 1 << 14;  // elements that stay in the first-level cache
+  constexpr double kWork = 1 << 19;  // multiply-adds; from here on threads share a pass
   constexpr double kSource = 1 << 15;
   if (positions * filter == 0) return "nothing to compute";
   if (positions * filter >= kWork) return "so much work is worth a plan";

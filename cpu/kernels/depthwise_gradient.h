@@ -34,7 +34,7 @@ struct Gradient {
   std::int64_t first_column;              ///< of position 0 and tap 0
   const T* border;
   std::int64_t channels, first_vector, vectors;
-  const T* start;  ///< [vectors][tap_rows][taps][lanes], null: +0
+  const T* start;  ///< [vectors][tap_rows][taps][lanes], null: +0; of groups as in group_gradient.h
   const T* total;  ///< the same: what the sums are added to at the end, total + sum; null: nothing
   T* sums;
 };

@@ -7,9 +7,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/depthwise_strip.cpp"
-#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
-#include "cpu/kernels/simd-inl.h"
+#include "cpu/kernels/strip-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -18,62 +17,17 @@ namespace {
 using gemm::Strip;
 using gemm::StripSet;
 
-// What follows the sums of a strip: bias, relu.
-template <class T>
-HWY_NOINLINE void finish(const Strip<T>& strip, std::int64_t channel, const T* sums, std::int64_t rows,
-                         std::int64_t width) {
-  using V = Vec<T>;
-  const V bias = strip.bias != nullptr ? load<T>(strip.bias + channel) : V(T{0}), zero(T{0});
-  for (std::int64_t row = 0; row < rows; ++row) {
-    T* out = strip.out[row] + channel;
-    for (std::int64_t q = 0; q < width; ++q, out += strip.out_step, sums += V::size) {
-      V sum = load<T>(sums);
-      if (strip.bias != nullptr) sum += bias;
-      if (strip.relu) sum = select(sum < zero, zero, sum);
-      if (strip.stream) {
-        hn::Stream(sum.raw, Tag<T>(), out);
-      } else {
-        store(sum, out);
-      }
-    }
-  }
-}
-
 // Every array is indexed by constants only (the recursion on template arguments), so that it lives in
 // registers.
 template <class T, int kTaps, int kStep, int kWidth, int kRows, bool kEdge>
 struct StripKernel {
   using V = Vec<T>;
   using Taps = V[kTaps];
-  using Sums = V[kRows * kWidth];
+  using Outputs = StripSums<T, kRows, kWidth>;
+  using Sums = typename Outputs::Sums;
+  using Row = StripRow<T, kEdge>;
   static constexpr std::int64_t kLanes = V::size;
   static constexpr int kColumns = (kWidth - 1) * kStep + kTaps;
-
-  // What a row of the source is reached by.
-  struct Row {
-    const T* from;
-    std::int64_t step;
-    const std::int64_t* offsets;
-    const T* border;
-
-    template <int kColumn>
-    HWY_INLINE V at() const {
-      if constexpr (kEdge) {
-        const std::int64_t offset = offsets[kColumn];
-        return load<T>(offset < 0 ? border : from + offset);
-      } else {
-        return load<T>(from + kColumn * step);
-      }
-    }
-  };
-
-  template <int kIndex>
-  static HWY_INLINE void clear(Sums& sums) {
-    if constexpr (kIndex < kRows * kWidth) {
-      sums[kIndex] = V(T{0});
-      clear<kIndex + 1>(sums);
-    }
-  }
 
   template <int kTap>
   static HWY_INLINE void load_taps(const T* filter, Taps& taps) {
@@ -107,31 +61,6 @@ struct StripKernel {
     }
   }
 
-  template <int kIndex>
-  static HWY_INLINE void store_all(const Strip<T>& strip, std::int64_t channel, const Sums& sums) {
-    if constexpr (kIndex < kRows * kWidth) {
-      store(sums[kIndex], strip.out[kIndex / kWidth] + channel + kIndex % kWidth * strip.out_step);
-      store_all<kIndex + 1>(strip, channel, sums);
-    }
-  }
-
-  template <int kIndex>
-  static HWY_INLINE void spill(const Sums& sums, T* to) {
-    if constexpr (kIndex < kRows * kWidth) {
-      store(sums[kIndex], to + kIndex * kLanes);
-      spill<kIndex + 1>(sums, to);
-    }
-  }
-
-  template <int kIndex>
-  static HWY_INLINE void stream_all(const Strip<T>& strip, std::int64_t channel, const Sums& sums) {
-    if constexpr (kIndex < kRows * kWidth) {
-      hn::Stream(sums[kIndex].raw, Tag<T>(),
-                 strip.out[kIndex / kWidth] + channel + kIndex % kWidth * strip.out_step);
-      stream_all<kIndex + 1>(strip, channel, sums);
-    }
-  }
-
   static HWY_NOINLINE void run(const Strip<T>& strip) {
     const T* filter = strip.filter;
     const std::int64_t last = strip.channels - kLanes, row_taps = strip.row_taps, planes = strip.planes;
@@ -140,7 +69,7 @@ struct StripKernel {
       const T* const* from = strip.rows;
       const std::int64_t* const* offsets = strip.offsets;
       Sums sums;
-      clear<0>(sums);
+      Outputs::template clear<0>(sums);
       for (std::int64_t plane = 0; plane < planes; ++plane) {
         Taps upper, lower;
         const auto next = [&]() HWY_ATTR {
@@ -160,15 +89,7 @@ struct StripKernel {
         }
         filter += kTaps * kLanes;
       }
-      if (strip.bias != nullptr || strip.relu) {
-        alignas(64) T spilled[kRows * kWidth * kLanes];
-        spill<0>(sums, spilled);
-        finish<T>(strip, channel, spilled, kRows, kWidth);
-      } else if (strip.stream) {
-        stream_all<0>(strip, channel, sums);
-      } else {
-        store_all<0>(strip, channel, sums);
-      }
+      Outputs::finish(strip, channel, sums);
     }
   }
 };

@@ -13,7 +13,8 @@ namespace isobit::cpu::HWY_NAMESPACE {
 
 template <class T>
 const gemm::TileSet<T>& depthwise_tiles_of() {
-  static constexpr gemm::TileSet<T> set = make_set<Tag<T>, 2, true>(std::make_integer_sequence<int, 6>());
+  static constexpr gemm::TileSet<T> set =
+      make_set<Tag<T>, 2, Row::vectors>(std::make_integer_sequence<int, 6>());
   return set;
 }
 

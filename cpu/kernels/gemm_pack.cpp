@@ -86,14 +86,17 @@ template <class T>
 HWY_INLINE void transpose(const T* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                           T* to, std::int64_t to_stride) {
   constexpr std::int64_t kSide = 32 / sizeof(T);
-  const std::int64_t whole_rows = rows / kSide * kSide, whole_columns = columns / kSide * kSide;
-  for (std::int64_t j = 0; j < whole_columns; j += kSide)
-    for (std::int64_t i = 0; i < whole_rows; i += kSide)
-      transpose_square(from + j * from_stride + i, from_stride, to + i * to_stride + j, to_stride);
-  transpose_plain(from + whole_columns * from_stride, from_stride, whole_rows, columns - whole_columns,
-                  to + whole_columns, to_stride);
-  transpose_plain(from + whole_rows, from_stride, rows - whole_rows, columns, to + whole_rows * to_stride,
-                  to_stride);
+  if (rows < kSide || columns < kSide)
+    return transpose_plain(from, from_stride, rows, columns, to, to_stride);
+  // The last square of a row or column overlaps the one before it.
+  for (std::int64_t j = 0; j < columns; j += kSide) {
+    const std::int64_t column = std::min(j, columns - kSide);
+    for (std::int64_t i = 0; i < rows; i += kSide) {
+      const std::int64_t row = std::min(i, rows - kSide);
+      transpose_square(from + column * from_stride + row, from_stride, to + row * to_stride + column,
+                       to_stride);
+    }
+  }
 }
 #else
 template <class T>

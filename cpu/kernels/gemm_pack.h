@@ -43,6 +43,17 @@ inline void copy_few(const T* from, T* to, std::int64_t count) {
   for (; i < count; ++i) to[i] = from[i];
 }
 
+/// The same of one value.
+template <class T>
+inline void fill_few(T value, T* to, std::int64_t count) {
+  constexpr std::int64_t kQuarter = 16 / sizeof(T);
+  T quarter[kQuarter];
+  for (T& element : quarter) element = value;
+  std::int64_t i = 0;
+  for (; i + kQuarter <= count; i += kQuarter) std::memcpy(to + i, quarter, 16);
+  for (; i < count; ++i) to[i] = value;
+}
+
 /// T is the type computed in: f64 for f64, else f32.
 template <class T>
 void widen(Source from, T* to, std::int64_t count);

@@ -78,8 +78,11 @@ HWY_NOINLINE void finish(const Tile<T>& tile, const T* sums, std::int64_t rows, 
 }
 
 // D is the vector: the widest of the target, or half of it where there are fewer columns.
-// kDepthwise: a column has a source of its own, so that a row is a vector beside B's, not one number.
-template <class D, int kRows, int kVectors, bool kDepthwise = false>
+// What a row gives to a term. A number, for all columns. Depthwise, where a column has a source of its own: a
+// vector beside each of B's. Turned round: one vector, for all of B's numbers (the `vectors` of the tile).
+enum class Row { number, vectors, vector };
+
+template <class D, int kRows, int kVectors, Row kOperand = Row::number>
 struct RegisterTile {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
@@ -110,10 +113,22 @@ struct RegisterTile {
     }
   }
 
+  // What is used several times: g++ would load it for each of them.
+  static HWY_INLINE V loaded_once(V v) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    asm("" : "+v"(v.raw));
+#endif
+    return v;
+  }
+
   template <int kVector>
   static HWY_INLINE void load_b(const T* b, V (&vectors)[kVectors]) {
     if constexpr (kVector < kVectors) {
-      vectors[kVector] = hn::LoadU(D(), b + kVector * kLanes);
+      if constexpr (kOperand == Row::vector) {
+        vectors[kVector] = loaded_once(hn::Set(D(), b[kVector]));
+      } else {
+        vectors[kVector] = hn::LoadU(D(), b + kVector * kLanes);
+      }
       load_b<kVector + 1>(b, vectors);
     }
   }
@@ -143,8 +158,11 @@ struct RegisterTile {
   static HWY_INLINE void multiply(const T* const (&rows)[kRows], std::int64_t at, hn::Mask<D> last,
                                   const V (&b)[kVectors], Accumulators& acc) {
     if constexpr (kRow < kRows) {
-      if constexpr (kDepthwise) {
+      if constexpr (kOperand == Row::vectors) {
         multiply_columns<kRow, 0>(rows[kRow] + at, last, b, acc);
+      } else if constexpr (kOperand == Row::vector) {
+        const V a = hn::MaskedLoad(last, D(), rows[kRow] + at);
+        multiply_row<kRow, 0>(kVectors > 1 ? loaded_once(a) : a, b, acc);
       } else {
         multiply_row<kRow, 0>(hn::Set(D(), rows[kRow][at]), b, acc);
       }
@@ -224,8 +242,9 @@ struct RegisterTile {
     alignas(64) T totals[kRows * kVectors * kLanes];
     const bool whole = tile.columns >= kVectors * kLanes;
     const std::int64_t readable = tile.readable > 0 ? tile.readable : tile.columns;
-    const hn::Mask<D> last = hn::FirstN(
-        D(), static_cast<std::size_t>(std::min<std::int64_t>(kLanes, readable - (kVectors - 1) * kLanes)));
+    const std::int64_t before_last = kOperand == Row::vector ? 0 : (kVectors - 1) * kLanes;
+    const hn::Mask<D> last =
+        hn::FirstN(D(), static_cast<std::size_t>(std::min<std::int64_t>(kLanes, readable - before_last)));
     const T* before = tile.initial;  // what the next block's sum is added to: this, or what lies in out
     bool add_to_out = tile.accumulate;
     if (add_to_out && !whole) {
@@ -238,7 +257,7 @@ struct RegisterTile {
     const Run* run = tile.runs + tile.block_runs[0];
     // Narrow tiles have short runs, and what they read is small. Under a sanitizer, which would compile the
     // loop twice for minutes, nothing is asked for.
-    constexpr bool kAsks = kVectors > 1 && HWY_IS_ASAN == 0 && HWY_IS_TSAN == 0;
+    constexpr bool kAsks = kVectors > 1 && kOperand != Row::vector && HWY_IS_ASAN == 0 && HWY_IS_TSAN == 0;
     bool asks = kAsks && tile.fetch != nullptr && tile.fetch->row < tile.fetch->count;
     Accumulators acc;
     for (std::int64_t block = 1;; ++block) {
@@ -302,13 +321,13 @@ struct RegisterTile {
   }
 };
 
-template <class D, int kVectors, bool kDepthwise = false, int... kIndex>
+template <class D, int kVectors, Row kRow = Row::number, int... kIndex>
 constexpr gemm::TileSet<hn::TFromD<D>> make_set(std::integer_sequence<int, kIndex...>) {
   return {std::int64_t{hn::MaxLanes(D())},
           kVectors,
           sizeof...(kIndex),
-          {{RegisterTile<D, kIndex + 1, 1, kDepthwise>::run,
-            RegisterTile<D, kIndex + 1, kVectors, kDepthwise>::run}...}};
+          {{RegisterTile < D, kIndex + 1, kRow == Row::vector ? kVectors : 1, kRow > ::run,
+            RegisterTile<D, kIndex + 1, kVectors, kRow>::run}...}};
 }
 
 }  // namespace isobit::cpu::HWY_NAMESPACE

@@ -51,7 +51,7 @@ struct Tile {
   T* const* out;  ///< one pointer a row
   std::int64_t out_shift = 0;
   std::int64_t columns;       ///< columns stored, the last vector may be partial
-  std::int64_t readable = 0;  ///< depthwise: columns that A has, where fewer than are stored; 0: as many
+  std::int64_t readable = 0;  ///< lanes of A that exist, where fewer than are stored; 0: as many
   bool accumulate = false;
   bool skips = false;  ///< runs leave terms out: a block's sum of -0 makes the tile give up
   const T* initial = nullptr;
@@ -94,5 +94,11 @@ const TileSet<T>& tiles(std::int64_t columns);
 /// pointer.
 template <class T>
 const TileSet<T>& depthwise_tiles();
+
+/// The set for B of one to four columns, turned round: the lanes are neighbours in A. A row is a vector, lane
+/// l lying l elements behind the row's pointer, and meets the numbers of B, b[j] of a term, each for a vector
+/// of sums of its own: `vectors` is the number of columns, in whichever kernel of a height.
+template <class T>
+const TileSet<T>& turned_tiles(std::int64_t columns);
 
 }  // namespace isobit::cpu::gemm

@@ -39,7 +39,7 @@ TEST(ConvLarge, OutputStoredPastTheCaches) {
   fill_hard(w.view(), 2);
   fill_hard(bias.view(), 3);
   for (const bool whole : {false, true}) {
-    const Epilogue epilogue = whole ? Epilogue{bias.read(), Activation::relu} : Epilogue{};
+    const Epilogue epilogue = whole ? Epilogue{bias.read(), Activation::relu, 0, {}} : Epilogue{};
     FencedBuffer expected(DType::f32, g.y_size());
     cpu::reference::conv_forward(g, x.read(), w.read(), epilogue, expected.view());
     for (const std::int64_t skip : {0, 1}) {

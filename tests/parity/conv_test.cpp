@@ -62,6 +62,38 @@ TEST(ConvParity, LargeBorders) {
   check(shapes, {DType::f32, DType::f16}, Values::hard);
 }
 
+// One to four columns behind whole vectors, which another algorithm adds to the same rows of the output:
+// scattered, over stride phases, in several blocks and tasks, where the output has gaps.
+TEST(ConvParity, ColumnsBehindVectors) {
+  const auto shapes = parsed({
+      "mb2ic24ih12oc17kh3ph1n\"one_filter\"",
+      "mb2ic17ih12oc24kh3ph1n\"one_channel\"",
+      "mb1ic34ih20oc19kh3sh2ph1n\"strided\"",
+      "mb2ic36ih9iw14oc40kh4sh2ph1n\"phases\"",
+      "mb3ic10ih16oc11kh5ph2n\"behind_half_a_vector\"",
+      "mb1ic18id4ih9iw8oc20kd3kh3kw3pd1ph1pw1n\"depth\"",
+      "mb2ic35ih16oc67kh3ph1@reflectn\"reflect\"",
+  });
+  check(shapes, {DType::f32, DType::f64, DType::f16, DType::bf16}, Values::plain);
+  check(shapes, {DType::f32, DType::bf16}, Values::hard);
+}
+
+// Filters that are too few for a vector, whose gradient has channels for lanes: one to four together, several
+// shares, leaves joined and alone, blocks, a last vector of channels that is partial, x as it lies and
+// copied.
+TEST(ConvParity, FewFilters) {
+  const auto shapes = parsed({
+      "mb5ic35ih14oc3kh3ph1n\"three\"",
+      "mb40ic20ih6oc1kh5ph2n\"leaves\"",
+      "mb2ic64ih20oc6kh3sh2n\"two_shares\"",
+      "mb3ic16id4ih9iw8oc2kd3kh3kw3pd1ph1pw1n\"depth\"",
+      "mb1ic256ih12oc4kh3ph1n\"moved_apart\"",
+      "mb2ic48ih11iw17oc25kh3dh1ph2n\"behind_vectors\"",
+  });
+  check(shapes, {DType::f32, DType::f64, DType::f16}, Values::plain);
+  check(shapes, {DType::f32, DType::bf16}, Values::hard);
+}
+
 // Depthwise strips: inside and at every edge, two rows at a time and one, blocks and leaves, vectors that
 // overlap; an output that does not pass through the cache.
 TEST(ConvParity, DepthwiseStrips) {
@@ -77,6 +109,31 @@ TEST(ConvParity, DepthwiseStrips) {
   check(shapes, {DType::f32, DType::f64}, Values::tiny);
   check(shapes, {DType::f32, DType::f64}, Values::hard);
   check(parsed({"mb1g32ic32ih240iw280oc32kh3kw3ph1pw1n\"large\""}), {DType::f32}, Values::plain);
+}
+
+// Strips of small groups: every group, width and stride that has kernels, inside and at every edge, vectors
+// that overlap, several parts of vectors, phases, planes; and an output that does not pass through the cache.
+TEST(ConvParity, GroupStrips) {
+  const auto shapes = parsed({
+      "mb3g39ic78ih19oc78kh3ph1n\"two\"",
+      "mb3g19ic76ih19iw21oc76kh3kw3ph1pw1n\"four\"",
+      "mb2g13ic104ih12iw23oc104kh3kw3ph1pw1n\"eight\"",
+      "mb3g20ic40ih15iw33oc40kh3kw3sh2sw2ph1pw1n\"two_strided\"",
+      "mb3g10ic40ih16iw31oc40kh3kw3sh2sw2ph1pw1n\"four_strided\"",
+      "mb2g7ic56ih17iw34oc56kh3kw3sh2sw2ph1pw1n\"eight_strided\"",
+      "mb5g10ic40ih13oc40kh1n\"four_pointwise\"",
+      "mb5g9ic72ih13oc72kh1n\"eight_pointwise\"",
+      "mb3g10ic20ih13iw25oc20kh3kw2ph1pw1n\"two_columns\"",
+      "mb3g5ic40ih14oc40kh2n\"eight_two_columns\"",
+      "mb2g10ic40ih12iw24oc40kh3kw3ph1pw1@reflectn\"reflect\"",
+      "mb2g8ic32id5ih9iw11oc32kd2kh3kw3pd1ph1pw1n\"depth\"",
+      "mb35g4ic16ih9oc16kh3ph1n\"leaves\"",
+      "mb2g4ic32ih40iw9oc32kh33kw1ph8pw0n\"two_blocks\"",
+  });
+  check(shapes, {DType::f32, DType::f64}, Values::plain);
+  check(shapes, {DType::f32, DType::f64}, Values::tiny);
+  check(shapes, {DType::f32, DType::f64}, Values::hard);
+  check(parsed({"mb1g8ic32ih240iw280oc32kh3kw3ph1pw1n\"large\""}), {DType::f32}, Values::plain);
 }
 
 // Passes without a plan: partial vectors of filters beside each other and at the end of memory, borders on
@@ -122,6 +179,11 @@ TEST(ConvParity, SpecialisedAlgorithmsServe) {
   served("mb8ic8ih10oc16kh3ph1n\"served\"", "small", 0);
   served("mb64g24ic24ih9oc24kh3ph1n\"served\"", "depthwise_strips", 3);
   served("mb64g24ic24ih9oc24kh3sh2ph1n\"served\"", "depthwise_strips", 3);
+  served("mb64g24ic48ih9oc48kh3ph1n\"served\"", "group_strips", 3);
+  served("mb64g12ic48ih9oc48kh3sh2ph1n\"served\"", "group_strips", 3);
+  served("mb64g6ic48ih9oc48kh2n\"served\"", "group_strips", 2);
+  served("mb64g6ic48ih9oc96kh3ph1n\"served\"", "group_strips", 0);
+  served("mb64g6ic48ih9oc48kh3dh1ph2n\"served\"", "group_strips", 0);
   served("mb64g24ic24ih9oc24kh3dh1ph2n\"served\"", "depthwise", 3);
   served("mb2ic24ih9oc24kh3ph1n\"served\"", "implicit_gemm", 3);
   served("mb1ic3ih64oc32kh7sh2ph3n\"served\"", "over_space", 1);

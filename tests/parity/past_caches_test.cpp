@@ -57,6 +57,14 @@ TEST_F(PastCaches, ElementWise) {
       expect_equal(
           dtype, n, [&](View y) { fast::unary(UnaryOp::sigmoid, {}, x.view(), y); },
           [&](View y) { plain::unary(UnaryOp::sigmoid, {}, x.view(), y); }, skip);
+    const FencedBuffer z = uniform(dtype, n, 3);
+    StridedGeometry both;
+    both.extent = {n};
+    both.stride[0] = both.stride[1] = {1};
+    for (const BinaryOp op : {BinaryOp::add, BinaryOp::gelu_grad})
+      expect_equal(
+          dtype, n, [&](View y) { fast::binary(op, {}, both, x.view(), z.view(), y); },
+          [&](View y) { plain::binary(op, {}, both, x.view(), z.view(), y); });
     StridedGeometry g;  // x + one number
     g.extent = {n};
     g.stride[0] = {1};
@@ -126,6 +134,11 @@ TEST_F(PastCaches, Pooling) {
     const FencedBuffer x = uniform(DType::f32, n, 1), dy = uniform(DType::f32, outputs, 2);
     FencedBuffer y(DType::f32, outputs), index(DType::i64, outputs);
     plain::max_pool(g, x.view(), y.view(), index.view());
+    FencedBuffer fast_y(DType::f32, outputs), fast_index(DType::i64, outputs);
+    fast::max_pool(g, x.view(), fast_y.view(), fast_index.view());
+    EXPECT_TRUE(fast_y.fences_hold() && fast_index.fences_hold());
+    EXPECT_TRUE(equal_bits(y.read(), fast_y.read()));
+    EXPECT_TRUE(equal_bits(index.read(), fast_index.read()));
     expect_equal(
         DType::f32, n, [&](View dx) { fast::max_pool_backward(g, dy.view(), index.read(), dx); },
         [&](View dx) { plain::max_pool_backward(g, dy.view(), index.read(), dx); });

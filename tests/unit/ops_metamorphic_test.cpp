@@ -161,6 +161,45 @@ TEST_P(Metamorphic, EpiloguesEqualTheOpsTheyReplace) {
   }
 }
 
+TEST_P(Metamorphic, AFusedNormHasTheBitsOfTheLayers) {
+  const DType dtype = GetParam(), wide = dtype == DType::f64 ? DType::f64 : DType::f32;
+  const Tensor x = noise({2, 5, 6, 3}, 1, dtype), w = noise({3, 3, 3, 21}, 2, dtype),
+               b = noise({21}, 3, dtype);
+  const Tensor gamma = noise({21}, 4, wide), beta = noise({21}, 5, wide), mean = noise({21}, 6, wide);
+  const Tensor variance = square(noise({21}, 7, wide));
+  for (const Activate activation : {Activate::none, Activate::relu, Activate::leaky_relu, Activate::gelu}) {
+    const auto unfused = [&](const Tensor& bias, const Tensor& scale, const Tensor& shift) {
+      const Tensor z = batch_norm_inference(conv(x, w, bias), scale, shift, mean, variance);
+      return activation == Activate::relu         ? relu(z)
+             : activation == Activate::leaky_relu ? leaky_relu(z)
+             : activation == Activate::gelu       ? gelu(z)
+                                                  : z;
+    };
+    ConvOptions options;
+    options.activation = activation;
+    const auto fused = [&](const Tensor& bias, const Tensor& scale, const Tensor& shift) {
+      return conv_batch_norm_inference(x, w, bias, {scale, shift, mean, variance}, options);
+    };
+    EXPECT_TRUE(equal_bits(fused(b, gamma, beta), unfused(b, gamma, beta)));
+    EXPECT_TRUE(equal_bits(fused({}, {}, beta), unfused({}, {}, beta)));
+    EXPECT_TRUE(equal_bits(fused(b, gamma, {}), unfused(b, gamma, {})));
+    EXPECT_TRUE(equal_bits(fused({}, {}, {}), unfused({}, {}, {})));
+
+    // With history: the values, and the gradients of the layers.
+    Tensor leaf = w.detach().clone();
+    leaf.set_requires_grad();
+    const Tensor y = conv_batch_norm_inference(x, leaf, b, {gamma, beta, mean, variance}, options);
+    EXPECT_TRUE(equal_bits(y.detach(), unfused(b, gamma, beta)));
+    const Tensor dy = noise(y.shape(), 8, dtype), dw = grad(y, {leaf}, dy)[0];
+    const Tensor z = batch_norm_inference(conv(x, leaf, b), gamma, beta, mean, variance);
+    const Tensor same = activation == Activate::relu         ? relu(z)
+                        : activation == Activate::leaky_relu ? leaky_relu(z)
+                        : activation == Activate::gelu       ? gelu(z)
+                                                             : z;
+    EXPECT_TRUE(equal_bits(dw, grad(same, {leaf}, dy)[0]));
+  }
+}
+
 TEST_P(Metamorphic, ChannelsOfZerosAndWindowsBeyondTheRowChangeNothing) {
   const Tensor x = noise({2, 3, 5, 7}, 1, GetParam()), dy = noise({2, 3, 5, 7}, 2, GetParam());
   const auto both = [](const Tensor& t, const Tensor& d, std::int64_t size, double alpha) {

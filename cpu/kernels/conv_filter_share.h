@@ -1,0 +1,104 @@
+// How conv_backward_filter shares the filters out to its tiles. Lanes that are filters waste most of a vector
+// that holds one to four of them; where there are enough input channels, those are the lanes of tiles turned
+// round (gemm_tile.h).
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "core/geometry.h"
+#include "cpu/kernels/gemm_panels.h"
+#include "cpu/kernels/gemm_tile.h"
+
+namespace isobit::cpu::kernels {
+
+/// What the lanes of a tile are. Depthwise, a filter and its channel are one.
+enum class FilterLanes { filters, depthwise, channels };
+
+/// Filters [first, first + count) of every group; with lanes that are channels one to four, of one group.
+struct FilterShare {
+  FilterLanes lanes;
+  std::int64_t first, count;
+};
+
+/// What a task owns of dw: groups, rows, panels.
+struct FilterPart {
+  std::int64_t group_begin, group_end, row_begin, row_end, panel_begin, panel_end;
+};
+
+/// What it works in.
+template <class T>
+struct FilterWork {
+  FilterPart part;
+  std::int64_t columns;  ///< of a row of the buffers, whole vectors
+  const T* const* rows;
+  T* dy;
+  gemm::Run* runs;
+  std::int64_t* block_runs;
+  std::int64_t first_tap, lists, list_size;
+  std::int64_t step;  ///< blocks that a tile goes through at a time
+  T* levels;          ///< of leaves that go together, or null
+  T* buffers;         ///< of every group: the leaf's total, then the levels of the tree
+  std::int64_t buffer_size, buffers_of_group, dy_of_group;
+  std::array<std::int64_t, 5> planned{-1};  ///< what the lists hold: leaf, begin, end, plane, row
+  gemm::Panel<T>* panels;
+  bool pack_dy;
+};
+
+/// The panels of tiles turned round: `columns` channels by `filters`.
+template <class T>
+void lay_out_turned(const gemm::TileSet<T>& tiles, std::int64_t columns, std::int64_t filters,
+                    gemm::Panel<T>* panels) {
+  for (std::int64_t column = 0; column < columns; column += tiles.lanes, ++panels) {
+    panels->column = column;
+    panels->columns = std::min(tiles.lanes, columns - column);
+    panels->vectors = static_cast<int>(filters);
+  }
+}
+
+/// A tile's sums [tap][filter][lane] to dw, where the tap's channel 0 of the panel and first filter is `to`.
+template <class T>
+void store_turned(const T* sums, std::int64_t lanes, std::int64_t taps, const gemm::Panel<T>& panel,
+                  std::int64_t filters, T* to, std::int64_t tap_pitch) {
+  for (std::int64_t tap = 0; tap < taps; ++tap, to += tap_pitch)
+    for (std::int64_t j = 0; j < panel.vectors; ++j, sums += lanes)
+      for (std::int64_t c = 0; c < panel.columns; ++c) to[c * filters + j] = sums[c];
+}
+
+constexpr std::int64_t kMostTurned = 4;  ///< filters of a share
+constexpr std::int64_t turned_shares(std::int64_t filters) {
+  return (filters + kMostTurned - 1) / kMostTurned;
+}
+
+/// How many of the last filters of the only group, if any, tiles turned round should take, in shares of at
+/// most four. As measured: a lane of half a vector costs more than one of a whole one, and each share reads x
+/// for itself.
+template <class T>
+std::int64_t turned_filters(const ConvGeometry& g) {
+  constexpr double kSerialWork = 1 << 19;  ///< multiply-adds that are not worth two shares
+  constexpr double kHalfVector = 1.35, kShare = 0.85, kWorth = 0.95;
+  constexpr std::int64_t kHalf = 32 / std::int64_t{sizeof(T)};
+  const double channels = static_cast<double>(g.c);
+  if (g.groups != 1 || g.c == 0) return 0;
+  if (static_cast<double>(g.n * g.positions()) * static_cast<double>(g.terms() * g.k) < kSerialWork) return 0;
+  const auto round_up = [](std::int64_t count, std::int64_t lanes) {
+    return static_cast<double>((count + lanes - 1) / lanes * lanes);
+  };
+  const auto lanes_of_tiles = [&](std::int64_t columns) {
+    if (columns == 0) return 0.0;
+    return round_up(columns, gemm::tiles<T>(columns).lanes) * (columns <= kHalf ? kHalfVector : 1);
+  };
+  const double waste = round_up(g.c, gemm::turned_tiles<T>(1).lanes) / channels;
+  std::int64_t best = 0;
+  double least = kWorth * lanes_of_tiles(g.k);
+  for (std::int64_t count = 1; count <= std::min(3 * kMostTurned, g.k); ++count) {
+    const double turned = static_cast<double>(count) + kShare * static_cast<double>(turned_shares(count));
+    const double cost = lanes_of_tiles(g.k - count) + waste * turned;
+    if (cost >= least) continue;
+    best = count;
+    least = cost;
+  }
+  return best;
+}
+
+}  // namespace isobit::cpu::kernels
