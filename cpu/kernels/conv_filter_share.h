@@ -82,7 +82,8 @@ std::int64_t turned_filters(const ConvGeometry& g) {
   if (g.groups != 1 || g.c == 0) return 0;
   if (static_cast<double>(g.n * g.positions()) * static_cast<double>(g.terms() * g.k) < kSerialWork) return 0;
   const auto round_up = [](std::int64_t count, std::int64_t lanes) {
-    return static_cast<double>((count + lanes - 1) / lanes * lanes);
+    const std::int64_t whole = (count + lanes - 1) / lanes * lanes;
+    return static_cast<double>(whole);
   };
   const auto lanes_of_tiles = [&](std::int64_t columns) {
     if (columns == 0) return 0.0;

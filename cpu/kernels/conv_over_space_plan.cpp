@@ -207,8 +207,8 @@ std::int64_t columns_over_space(const Pass& pass, std::span<const PassAxes> phas
   const auto lanes_of_tiles = [&](std::int64_t columns) {
     const bool f64 = size == 8;
     const std::int64_t lanes = f64 ? tiles<double>(columns).lanes : tiles<float>(columns).lanes;
-    const double all = static_cast<double>((columns + lanes - 1) / lanes * lanes);
-    return columns <= 32 / size ? kNarrowTiles * all : all;
+    const std::int64_t whole = divide_up(columns, lanes) * lanes;
+    return static_cast<double>(whole) * (columns <= 32 / size ? kNarrowTiles : 1);
   };
   std::int64_t best = 0;
   double least = kWorth * lanes_of_tiles(pass.columns);

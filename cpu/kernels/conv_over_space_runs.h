@@ -89,8 +89,9 @@ SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxe
     pack_tap(pass, phase, i / width.taps / height.taps, i / width.taps % height.taps, i % width.taps,
              packed.data() + i * tap_size);
   for (std::int64_t t = 0; t < depth.taps; ++t) {
-    std::int64_t tap[kMostSharedRows] = {0, 0, 0, 0};
-    while (*std::min_element(tap, tap + plan.shared) < height.taps) {
+    std::int64_t tap[kMostSharedRows];  // of each shared row the next; rows that are not there have none left
+    for (std::int64_t j = 0; j < kMostSharedRows; ++j) tap[j] = j < plan.shared ? 0 : height.taps;
+    while (*std::min_element(std::begin(tap), std::end(tap)) < height.taps) {
       const RowTaps row = next_row(plan, height, tap);
       for (std::int64_t s = 0; s < width.taps; ++s) {
         const std::int64_t offset =
