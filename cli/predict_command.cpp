@@ -3,9 +3,8 @@
 #include <isobit/autograd.h>
 #include <isobit/data.h>
 #include <isobit/io.h>
-#include <isobit/models.h>
 #include <isobit/ops.h>
-#include <isobit/train_checkpoint.h>
+#include <isobit/saved_model.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -78,31 +77,29 @@ Tensor fit(Tensor image, const Shape& wanted, const PredictArguments& a) {
 
 int predict(const PredictArguments& a) {
   const Device device = Device::parse(a.device);
-  const train::Checkpoint checkpoint = train::load(a.model);
-  const auto classes = static_cast<std::int64_t>(checkpoint.classes.size());
-  if (checkpoint.input.rank() != 3)
-    fail("predict", "{}: the model takes samples {}, not pictures [h, w, c]", a.model, checkpoint.input);
-  const nn::Sequential net = models::make(checkpoint.model, classes);
-  net.build(checkpoint.input, device, checkpoint.options.seed);
-  net.load_state_dict(checkpoint.weights);
-  net.eval();
-
-  const Tensor image = fit(io::read_image(a.image), checkpoint.input, a);
+  nn::SavedModel model = nn::load_model(a.model, device);
+  if (model.input.rank() != 3)
+    fail("predict", "{}: the model takes samples {}, not pictures [h, w, c]", a.model, model.input);
+  const Tensor image = fit(io::read_image(a.image), model.input, a);
   data::Dataset one;
   one.images = image.reshape(image.shape().inserted(0, 1));
   one.labels = zeros({1}, {DType::i64});
-  one.classes = checkpoint.classes;
+  one.classes = {""};
   one.name = a.image;
   data::BatchOptions order;
   order.shuffle = false;
   order.prefetch = 0;
-  order.normalise = checkpoint.normalise;
+  order.normalise = model.info.normalise;
   NoGrad no_grad;
   std::vector<float> probability;
   for (const data::Batch& batch : data::Batches(one, 1, Seed{}, device, order))
-    probability = softmax(net(batch.images)).to_vector<float>();
-  if (static_cast<std::int64_t>(probability.size()) != classes)
-    fail("predict", "{}: the model gives {} numbers for {} classes", a.model, probability.size(), classes);
+    probability = softmax(model.net(batch.images)).to_vector<float>();
+  std::vector<std::string>& classes = model.info.classes;
+  if (classes.empty())  // nobody said: they are called by their numbers
+    for (std::size_t c = 0; c < probability.size(); ++c) classes.push_back(std::to_string(c));
+  if (probability.size() != classes.size())
+    fail("predict", "{}: the model gives {} numbers for {} classes", a.model, probability.size(),
+         classes.size());
 
   std::vector<std::size_t> order_of(probability.size());
   std::iota(order_of.begin(), order_of.end(), std::size_t{0});
@@ -112,15 +109,15 @@ int predict(const PredictArguments& a) {
   if (a.json) {
     nlohmann::ordered_json top = nlohmann::ordered_json::array();
     for (std::size_t c : order_of)
-      top.push_back({{"class", checkpoint.classes[c]}, {"index", c}, {"probability", probability[c]}});
-    const nlohmann::ordered_json result{{"image", a.image}, {"model", checkpoint.model}, {"top", top}};
+      top.push_back({{"class", classes[c]}, {"index", c}, {"probability", probability[c]}});
+    const nlohmann::ordered_json result{{"image", a.image}, {"model", model.info.name}, {"top", top}};
     fmt::print("{}\n", result.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return 0;
   }
   std::size_t width = 0;
-  for (std::size_t c : order_of) width = std::max(width, checkpoint.classes[c].size());
+  for (std::size_t c : order_of) width = std::max(width, classes[c].size());
   for (std::size_t c : order_of)
-    fmt::print("{:<{}}  {:6.2f}%\n", checkpoint.classes[c], width, 100 * static_cast<double>(probability[c]));
+    fmt::print("{:<{}}  {:6.2f}%\n", classes[c], width, 100 * static_cast<double>(probability[c]));
   return 0;
 }
 
@@ -137,7 +134,7 @@ void add_predict(CLI::App& app, Run& chosen) {
       "Examples:\n"
       "  isobit predict lenet.safetensors shoe.png\n"
       "  isobit predict lenet.safetensors photo.jpg --invert --top 3 --json");
-  command->add_option("model", a->model, "A file written by isobit train --out")->required();
+  command->add_option("model", a->model, "A file of isobit train --out or of nn::save_model")->required();
   command->add_option("image", a->image, "A PNG or JPEG file")->required();
   command->add_option("--top", a->top, "How many classes to show")
       ->check(CLI::Range(1, 1000000))

@@ -1,4 +1,4 @@
-// Layers made of layers: Sequential and Residual.
+// Layers made of layers: Sequential, Residual and Concat.
 #include <isobit/nn_layers.h>
 
 #include "core/nn/builder.h"
@@ -10,12 +10,15 @@ namespace {
 class SequentialModule final : public Module {
  public:
   std::string kind() const override { return "Sequential"; }
+  std::optional<OptionList> option_list() const override { return OptionList(); }
   void add(std::string name, Layer layer) { add_child(std::move(name), std::move(layer)); }
   Shape walk(const std::string& path, const Shape& in, const Visitor& visit) override {
     Shape shape = in;
     for (const Child& child : children())
       shape = child.layer.module().walk(join(path, child.name), shape, visit);
-    visit(*this, path, in, Plan());
+    Plan own;
+    if (children().empty()) own.output = in;  // the identity has a line of its own in a table
+    visit(*this, path, in, own);
     return shape;
   }
   Tensor forward(const Tensor& x) override {
@@ -47,6 +50,7 @@ class ResidualModule final : public Module {
     if (projection) add_child("projection", std::move(projection));
   }
   std::string kind() const override { return "Residual"; }
+  std::optional<OptionList> option_list() const override { return OptionList(); }
   Shape walk(const std::string& path, const Shape& in, const Visitor& visit) override {
     const Shape out = children()[0].layer.module().walk(join(path, "body"), in, visit);
     const Shape shortcut =
@@ -65,6 +69,34 @@ class ResidualModule final : public Module {
 
  private:
   bool projects() const { return children().size() > 1; }
+};
+
+class ConcatModule final : public Module {
+ public:
+  std::string kind() const override { return "Concat"; }
+  std::optional<OptionList> option_list() const override { return OptionList(); }
+  void add(std::string name, Layer branch) { add_child(std::move(name), std::move(branch)); }
+  Shape walk(const std::string& path, const Shape& in, const Visitor& visit) override {
+    if (children().empty()) fail("Concat", "\"{}\" has no branches, expected at least one", path);
+    Shape out;
+    std::int64_t channels = 0;
+    for (const Child& branch : children()) {
+      const Shape own = branch.layer.module().walk(join(path, branch.name), in, visit);
+      if (&branch == &children().front()) out = own;
+      const bool fits = own.rank() >= 1 && own.rank() == out.rank() && own.with(-1, 0) == out.with(-1, 0);
+      if (!fits || __builtin_add_overflow(channels, own[-1], &channels))
+        fail("Concat",
+             "branch \"{}\" turns {} into {}, branch \"{}\" into {}: all extents but the channels must agree",
+             children().front().name, in, out, branch.name, own);
+    }
+    visit(*this, path, in, Plan());
+    return out.with(-1, channels);
+  }
+  Tensor forward(const Tensor& x) override {
+    std::vector<Tensor> outputs;
+    for (const Child& branch : children()) outputs.push_back(branch.layer(x));
+    return concat(outputs, -1);
+  }
 };
 
 }  // namespace
@@ -92,6 +124,22 @@ std::size_t Sequential::size() const {
 Layer Sequential::operator[](std::size_t i) const {
   if (i >= size()) fail("Sequential", "layer {} of a network of {}", i, size());
   return module().children()[i].layer;
+}
+
+Concat::Concat() : Layer(std::make_shared<ConcatModule>()) {}
+Concat::Concat(std::initializer_list<Layer> branches) : Concat() {
+  for (const Layer& branch : branches) add(branch);
+}
+Concat::Concat(const std::vector<Layer>& branches) : Concat() {
+  for (const Layer& branch : branches) add(branch);
+}
+Concat& Concat::add(Layer branch) {
+  return add(std::to_string(module().children().size()), std::move(branch));
+}
+Concat& Concat::add(std::string name, Layer branch) {
+  if (built()) fail("Concat", "cannot add \"{}\" to a network that is built: make a new Concat", name);
+  static_cast<ConcatModule&>(module()).add(std::move(name), std::move(branch));
+  return *this;
 }
 
 Residual::Residual(Layer body, Layer projection)

@@ -6,6 +6,7 @@
 
 #include "core/geometry.h"
 #include "core/nn/axes_text.h"
+#include "core/nn/layer_fields.h"
 #include "core/ops/conv_transpose.h"
 
 namespace isobit::nn {
@@ -67,6 +68,9 @@ class FilterModule : public Module {
     need_finite(kind_, "slope", options_.slope);
   }
   std::string kind() const final { return kind_; }
+  std::optional<OptionList> option_list() const final {
+    return option_list_of("filters", filters_, "kernel", kernel_, options_);
+  }
   std::string describe() const final {
     std::string text = fmt::format("{}({}, {}", kind_, filters_, kernel_.value[0]);
     for (int i = 1; i < spatial_; ++i) text += fmt::format("x{}", kernel_.value[static_cast<std::size_t>(i)]);

@@ -3,6 +3,7 @@
 
 #include "core/geometry.h"
 #include "core/nn/axes_text.h"
+#include "core/nn/layer_fields.h"
 
 namespace isobit::nn {
 namespace {
@@ -45,6 +46,9 @@ class UpsampleModule final : public Module {
       fail("Upsample", "align_corners is asked of nearest, expected Interpolation::linear");
   }
   std::string kind() const override { return "Upsample"; }
+  std::optional<OptionList> option_list() const override {
+    return option_list_of("factor", factor_, "mode", mode_, "align_corners", align_corners_);
+  }
   std::string describe() const override {
     return fmt::format("Upsample({}{})", axes_text(factor_),
                        mode_ == Interpolation::nearest ? ", nearest" : ", linear");
@@ -69,6 +73,7 @@ class DepthToSpaceModule final : public Module {
   }
   std::string kind() const override { return order_ == ChannelOrder::crd ? "PixelShuffle" : "DepthToSpace"; }
   std::string describe() const override { return fmt::format("{}({})", kind(), axes_text(block_)); }
+  std::optional<OptionList> option_list() const override { return option_list_of("block", block_); }
   Plan plan(const Shape& in) const override {
     Shape out = scaled(kind(), in, block_);
     std::int64_t c = in[-1];
@@ -105,6 +110,9 @@ class PadModule final : public Module {
     sides_ = *sides;
   }
   std::string kind() const override { return "Pad"; }
+  std::optional<OptionList> option_list() const override {
+    return option_list_of("widths", Padding(sides_), options_);
+  }
   std::string describe() const override {
     std::string text = "Pad(" + axes_text(sides_);
     if (const std::string mode = axes_text(options_.mode); !mode.empty()) text += ", " + mode;

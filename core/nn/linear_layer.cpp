@@ -1,6 +1,8 @@
 // Linear: a matrix over the last axis.
 #include <isobit/nn_layers.h>
 
+#include "core/nn/layer_fields.h"
+
 namespace isobit::nn {
 namespace {
 
@@ -11,6 +13,9 @@ class LinearModule final : public Module {
   }
   std::string kind() const override { return "Linear"; }
   std::string describe() const override { return fmt::format("Linear({})", outputs_); }
+  std::optional<OptionList> option_list() const override {
+    return option_list_of("outputs", outputs_, options_);
+  }
   Plan plan(const Shape& in) const override {
     if (in.rank() < 1) fail("nn", "Linear needs samples [..., c], got {}", in);
     const std::int64_t c = in[-1];

@@ -4,6 +4,7 @@
 #include <isobit/nn_layers.h>
 
 #include "core/geometry.h"
+#include "core/nn/layer_fields.h"
 
 namespace isobit::nn {
 namespace {
@@ -34,6 +35,7 @@ class BatchNormModule final : public Module {
       fail("BatchNorm", "momentum is {}, expected a share in [0, 1]", options.momentum);
   }
   std::string kind() const override { return "BatchNorm"; }
+  std::optional<OptionList> option_list() const override { return option_list_of(options_); }
   Plan plan(const Shape& in) const override {
     Plan plan = affine_plan("BatchNorm", in, options_.affine);
     const Shape c{in[-1]};
@@ -69,6 +71,7 @@ class LayerNormModule final : public Module {
     need_eps("LayerNorm", options.eps);
   }
   std::string kind() const override { return "LayerNorm"; }
+  std::optional<OptionList> option_list() const override { return option_list_of(options_); }
   Plan plan(const Shape& in) const override { return affine_plan("LayerNorm", in, options_.affine); }
   Tensor forward(const Tensor& x) override {
     return layer_norm(x, options_.affine ? parameter(0) : Tensor(), options_.affine ? parameter(1) : Tensor(),
@@ -86,6 +89,9 @@ class GroupNormModule final : public Module {
     if (groups < 1) fail("GroupNorm", "{} groups: there must be at least 1", groups);
   }
   std::string kind() const override { return "GroupNorm"; }
+  std::optional<OptionList> option_list() const override {
+    return option_list_of("groups", groups_, options_);
+  }
   std::string describe() const override { return fmt::format("GroupNorm({})", groups_); }
   Plan plan(const Shape& in) const override {
     const std::int64_t c = channels_of("GroupNorm", in);
@@ -108,6 +114,7 @@ class InstanceNormModule final : public Module {
     need_eps("InstanceNorm", options.eps);
   }
   std::string kind() const override { return "InstanceNorm"; }
+  std::optional<OptionList> option_list() const override { return option_list_of(options_); }
   Plan plan(const Shape& in) const override {
     if (channels_of("InstanceNorm", in) < 1)
       fail("InstanceNorm", "samples {} have no channels, expected at least 1", in);
@@ -129,6 +136,7 @@ class LocalResponseNormModule final : public Module {
                                  options);  // throws if they are not legal
   }
   std::string kind() const override { return "LocalResponseNorm"; }
+  std::optional<OptionList> option_list() const override { return option_list_of("size", size_, options_); }
   std::string describe() const override { return fmt::format("LocalResponseNorm({})", size_); }
   Plan plan(const Shape& in) const override {
     if (channels_of("LocalResponseNorm", in) < 1)

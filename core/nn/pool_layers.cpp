@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/geometry.h"
+#include "core/nn/layer_fields.h"
 
 namespace isobit::nn {
 namespace {
@@ -16,14 +17,17 @@ constexpr int kAnyAxes = 0;
 
 class PoolModule final : public Module {
  public:
-  PoolModule(std::string kind, std::string options, int spatial, Geometry geometry, Function function)
+  PoolModule(std::string kind, std::string text, OptionList options, int spatial, Geometry geometry,
+             Function function)
       : kind_(std::move(kind)),
+        text_(std::move(text)),
         options_(std::move(options)),
         spatial_(spatial),
         geometry_(std::move(geometry)),
         function_(std::move(function)) {}
   std::string kind() const override { return kind_; }
-  std::string describe() const override { return fmt::format("{}({})", kind_, options_); }
+  std::string describe() const override { return fmt::format("{}({})", kind_, text_); }
+  std::optional<OptionList> option_list() const override { return options_; }
   Plan plan(const Shape& in) const override {
     if (spatial_ == kAnyAxes ? in.rank() < 2 || in.rank() > 4 : in.rank() != spatial_ + 1)
       fail("nn", "{} needs samples {}, got {}", kind_, spatial_ == 2 ? "[h, w, c]" : "[(d,) (h,) w, c]", in);
@@ -35,7 +39,8 @@ class PoolModule final : public Module {
   Tensor forward(const Tensor& x) override { return function_(x); }
 
  private:
-  std::string kind_, options_;
+  std::string kind_, text_;
+  OptionList options_;
   int spatial_;
   Geometry geometry_;
   Function function_;
@@ -43,9 +48,10 @@ class PoolModule final : public Module {
 
 class GlobalPoolModule final : public Module {
  public:
-  GlobalPoolModule(std::string kind, Function function)
-      : kind_(std::move(kind)), function_(std::move(function)) {}
+  GlobalPoolModule(std::string kind, OptionList options, Function function)
+      : kind_(std::move(kind)), options_(std::move(options)), function_(std::move(function)) {}
   std::string kind() const override { return kind_; }
+  std::optional<OptionList> option_list() const override { return options_; }
   Plan plan(const Shape& in) const override {
     if (in.rank() < 2) fail("nn", "{} needs samples [h, w, c], got {}", kind_, in);
     Plan plan;
@@ -56,6 +62,7 @@ class GlobalPoolModule final : public Module {
 
  private:
   std::string kind_;
+  OptionList options_;
   Function function_;
 };
 
@@ -84,7 +91,7 @@ Layer windows(const char* layer, const char* op, int spatial, WindowOp run, PerA
               const PoolOptions& options) {
   require_extents(layer, "window", window, spatial);
   return make<PoolModule>(
-      layer, extents_text(window, spatial), spatial,
+      layer, extents_text(window, spatial), option_list_of("window", window, options), spatial,
       [=](const Shape& x) { return make_pool_geometry(op, x, window, options); },
       [=](const Tensor& x) { return run(x, window, options); });
 }
@@ -93,7 +100,7 @@ using AdaptiveOp = Tensor (*)(const Tensor&, PerAxis);
 Layer adaptive(const char* layer, const char* op, AdaptiveOp run, PerAxis output) {
   require_extents(layer, "output", output, kAnyAxes);
   return make<PoolModule>(
-      layer, extents_text(output, kAnyAxes), kAnyAxes,
+      layer, extents_text(output, kAnyAxes), option_list_of("output", output), kAnyAxes,
       [=](const Shape& x) { return make_adaptive_pool_geometry(op, x, output); },
       [=](const Tensor& x) { return run(x, output); });
 }
@@ -102,14 +109,16 @@ Layer norms(PerAxis window, double p, const PoolOptions& options) {
   require_extents("LpPool", "window", window, kAnyAxes);
   require_power("LpPool", p);
   return make<PoolModule>(
-      "LpPool", fmt::format("{}, p={}", extents_text(window, kAnyAxes), p), kAnyAxes,
+      "LpPool", fmt::format("{}, p={}", extents_text(window, kAnyAxes), p),
+      option_list_of("window", window, "p", p, options), kAnyAxes,
       [=](const Shape& x) { return make_pool_geometry("lp_pool", x, window, options); },
       [=](const Tensor& x) { return lp_pool(x, window, p, options); });
 }
 
 Layer global_norm(double p) {
   require_power("GlobalLpPool", p);
-  return make<GlobalPoolModule>("GlobalLpPool", [p](const Tensor& x) { return global_lp_pool(x, p); });
+  return make<GlobalPoolModule>("GlobalLpPool", option_list_of("p", p),
+                                [p](const Tensor& x) { return global_lp_pool(x, p); });
 }
 
 }  // namespace
@@ -127,8 +136,10 @@ AdaptiveMaxPool::AdaptiveMaxPool(PerAxis output)
     : Layer(adaptive("AdaptiveMaxPool", "adaptive_max_pool", adaptive_max_pool, output)) {}
 AdaptiveAvgPool::AdaptiveAvgPool(PerAxis output)
     : Layer(adaptive("AdaptiveAvgPool", "adaptive_avg_pool", adaptive_avg_pool, output)) {}
-GlobalAvgPool::GlobalAvgPool() : Layer(make<GlobalPoolModule>("GlobalAvgPool", global_avg_pool)) {}
-GlobalMaxPool::GlobalMaxPool() : Layer(make<GlobalPoolModule>("GlobalMaxPool", global_max_pool)) {}
+GlobalAvgPool::GlobalAvgPool()
+    : Layer(make<GlobalPoolModule>("GlobalAvgPool", OptionList(), global_avg_pool)) {}
+GlobalMaxPool::GlobalMaxPool()
+    : Layer(make<GlobalPoolModule>("GlobalMaxPool", OptionList(), global_max_pool)) {}
 GlobalLpPool::GlobalLpPool(double p) : Layer(global_norm(p)) {}
 
 }  // namespace isobit::nn

@@ -9,6 +9,7 @@ namespace isobit::nn {
 class ReluModule final : public Module {
  public:
   std::string kind() const override { return "ReLU"; }
+  std::optional<OptionList> option_list() const override { return OptionList(); }
   Tensor forward(const Tensor& x) override { return relu(x); }
 };
 

@@ -2,6 +2,7 @@
 #include <isobit/autograd.h>
 #include <isobit/nn_layers.h>
 
+#include "core/nn/layer_fields.h"
 #include "core/nn/relu_module.h"
 
 namespace isobit::nn {
@@ -12,13 +13,15 @@ using Function = std::function<Tensor(const Tensor&)>;
 // An element-wise function: keeps the shape.
 class ActivationModule final : public Module {
  public:
-  ActivationModule(std::string name, Function function)
-      : name_(std::move(name)), function_(std::move(function)) {}
+  ActivationModule(std::string name, OptionList options, Function function)
+      : name_(std::move(name)), options_(std::move(options)), function_(std::move(function)) {}
   std::string kind() const override { return name_; }
+  std::optional<OptionList> option_list() const override { return options_; }
   Tensor forward(const Tensor& x) override { return function_(x); }
 
  private:
   std::string name_;
+  OptionList options_;
   Function function_;
 };
 
@@ -55,6 +58,9 @@ class InputModule final : public Module {
            options.deviation);
   }
   std::string kind() const override { return "Input"; }
+  std::optional<OptionList> option_list() const override {
+    return option_list_of("sample", sample_, options_);
+  }
   Plan plan(const Shape& in) const override {
     if (in != sample_) fail("Input", "the network takes samples of {}, it is built for {}", sample_, in);
     return Module::plan(in);
@@ -78,6 +84,7 @@ class InputModule final : public Module {
 class FlattenModule final : public Module {
  public:
   std::string kind() const override { return "Flatten"; }
+  std::optional<OptionList> option_list() const override { return OptionList(); }
   Plan plan(const Shape& in) const override {
     Plan plan;
     plan.output = Shape{in.numel()};
@@ -92,6 +99,7 @@ class DropoutModule final : public Module {
     if (!(p >= 0 && p < 1)) fail("Dropout", "p is {}, expected a probability in [0, 1)", p);
   }
   std::string kind() const override { return "Dropout"; }
+  std::optional<OptionList> option_list() const override { return option_list_of("p", p_); }
   std::string describe() const override { return fmt::format("Dropout({})", p_); }
   Tensor forward(const Tensor& x) override {
     if (!training() || p_ == 0) return x;
@@ -102,8 +110,8 @@ class DropoutModule final : public Module {
   double p_;
 };
 
-Layer activation(std::string name, Function function) {
-  return make<ActivationModule>(std::move(name), std::move(function));
+Layer activation(std::string name, Function function, OptionList options = {}) {
+  return make<ActivationModule>(std::move(name), std::move(options), std::move(function));
 }
 
 }  // namespace
@@ -116,8 +124,12 @@ Lambda::Lambda(std::string name, std::function<Tensor(const Tensor&)> function)
 
 ReLU::ReLU() : Layer(make<ReluModule>()) {}
 LeakyReLU::LeakyReLU(double slope)
-    : Layer(activation("LeakyReLU", [slope](const Tensor& x) { return leaky_relu(x, slope); })) {}
-ELU::ELU(double alpha) : Layer(activation("ELU", [alpha](const Tensor& x) { return elu(x, alpha); })) {}
+    : Layer(activation(
+          "LeakyReLU", [slope](const Tensor& x) { return leaky_relu(x, slope); },
+          option_list_of("slope", slope))) {}
+ELU::ELU(double alpha)
+    : Layer(activation(
+          "ELU", [alpha](const Tensor& x) { return elu(x, alpha); }, option_list_of("alpha", alpha))) {}
 GELU::GELU() : Layer(activation("GELU", [](const Tensor& x) { return gelu(x); })) {}
 SiLU::SiLU() : Layer(activation("SiLU", [](const Tensor& x) { return silu(x); })) {}
 Sigmoid::Sigmoid() : Layer(activation("Sigmoid", [](const Tensor& x) { return sigmoid(x); })) {}

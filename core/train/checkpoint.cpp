@@ -7,12 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "core/train/saved_model.h"
+
 namespace isobit::train {
 namespace {
 
 using Json = nlohmann::json;
-constexpr const char* kKey = "isobit";
-constexpr const char* kPrefix = "optimizer.";
+constexpr const char* kKey = kCheckpointKey;
+constexpr const char* kPrefix = kOptimizerPrefix;
 constexpr int kFormat = 1;
 
 Json to_json(const Options& o) {
@@ -128,7 +130,9 @@ void save(const std::string& path, const Checkpoint& checkpoint) {
   } catch (const Json::exception&) {
     fail("checkpoint", "{}: the name of the model or of a class is not valid UTF-8", path);
   }
-  io::write_safetensors(path, tensors, {{kKey, text}});
+  io::Metadata metadata{{kKey, text}};
+  if (!checkpoint.network.empty()) metadata.emplace(nn::kModelKey, checkpoint.network);
+  io::write_safetensors(path, tensors, metadata);
 }
 
 namespace {
@@ -139,6 +143,8 @@ Checkpoint from_file(io::SafeTensors file, const std::string& path) {
     fail("checkpoint", "{}: a safetensors file, but not a checkpoint of isobit (its metadata lacks \"{}\")",
          path, kKey);
   Checkpoint checkpoint;
+  if (const auto network = file.metadata.find(nn::kModelKey); network != file.metadata.end())
+    checkpoint.network = network->second;
   try {
     from_json(Json::parse(found->second), checkpoint, path);
   } catch (const Json::exception& error) {

@@ -3,6 +3,7 @@
 #include <isobit/ops.h>
 #include <isobit/parts.h>
 #include <isobit/data.h>
+#include <isobit/saved_model.h>
 #include <isobit/train.h>
 
 #include <chrono>
@@ -209,6 +210,7 @@ Checkpoint Trainer::checkpoint() const {
   c.input = b.data.train.image_shape();
   c.classes = b.data.train.classes;
   c.normalise = b.normalise;
+  if (nn::describable(b.net)) c.network = nn::model_text(b.net, {b.model, c.classes, c.normalise});
   c.options = b.options;
   c.at = b.at;
   c.samples = b.data.train.size();

@@ -5,6 +5,8 @@
 //   make_seeds FOLDER
 #include <fmt/format.h>
 #include <isobit/io.h>
+#include <isobit/nn.h>
+#include <isobit/saved_model.h>
 #include <isobit/train_checkpoint.h>
 #include <zlib.h>
 
@@ -189,6 +191,34 @@ void checkpoint_seeds() {
   train::save(folder + "/checkpoint/file_adamw", c);
 }
 
+void model_seeds() {
+  using namespace isobit;
+  const nn::Conv2D shared(2, 3, {.padding = Same, .mode = PadMode::reflect, .init = nn::normal(0, 0.5)});
+  const nn::Sequential net{nn::Input({3, 3, 2}, {.deviation = 255}),
+                           shared,
+                           nn::Residual(nn::Sequential{shared, nn::BatchNorm(), nn::ReLU()}),
+                           nn::Concat{nn::Sequential{}, nn::MaxPool(3, {.stride = 1, .padding = 1})},
+                           nn::Flatten(),
+                           nn::Linear(2, {.bias = false})};
+  net.build({3, 3, 2}, Device::cpu(), Seed{5});
+  std::filesystem::create_directories(folder + "/model");
+  nn::save_model(folder + "/model/file", net, {"small", {"a", "b"}, {{0.5}, {0.25}}});
+  const std::string text = nn::model_text(nn::Pad(1).build({4, 4, 1}));
+  seed("model", "text", Bytes(text.begin(), text.end()));
+  const nn::Sequential layers{
+      nn::ConvTranspose2D(4, {3, 2}, {.stride = 2, .output_padding = {1, 0}}),
+      nn::Pad(Padding({{1, 2}, {0, 1}}), {.mode = {PadMode::symmetric, PadMode::circular}}),
+      nn::GroupNorm(2),
+      nn::LpPool(2, 3),
+      nn::Upsample(2, Interpolation::linear),
+      nn::PixelShuffle(2),
+      nn::LocalResponseNorm(5),
+      nn::LeakyReLU(0.2),
+      nn::Dropout(0.5)};
+  const std::string described = nn::to_text(nn::describe(layers));
+  seed("model", "description", Bytes(described.begin(), described.end()));
+}
+
 // ONNX's numbers of element types: 1 f32, 6 i32, 7 i64, 9 bool, 10 f16, 11 f64, 2 u8, 3 int8.
 void onnx_seeds() {
   using isobit::test::attribute;
@@ -245,6 +275,7 @@ int main(int argc, char** argv) {
   jpeg_seeds();
   cifar_seeds();
   checkpoint_seeds();
+  model_seeds();
   onnx_seeds();
   return 0;
 }

@@ -4,6 +4,8 @@
 #include <isobit/data.h>
 #include <isobit/error.h>
 #include <isobit/io.h>
+#include <isobit/nn.h>
+#include <isobit/saved_model.h>
 #include <isobit/train_checkpoint.h>
 #include <zlib.h>
 
@@ -118,6 +120,32 @@ inline void checkpoint(Input input) {
   }
 }
 
+/// A network's file; the input as the text inside one, with no numbers beside it; and as a description.
+inline void model(Input input) {
+  const auto decode = [](Input bytes) {
+    try {
+      const nn::SavedModel model = nn::decode_model(bytes, "input");
+      require(model.net.built() && model.net.input_shape() == model.input);
+    } catch (const Error&) {
+    }
+  };
+  const std::string text(input.begin(), input.end());
+  decode(input);
+  try {
+    decode(io::encode_safetensors({}, {{"isobit.network", text}}));
+  } catch (const Error&) {  // not UTF-8
+  }
+  try {
+    const nn::Description d = nn::parse_description(text, "input");
+    const nn::Layer net = nn::from_description(d);
+    const nn::Description again = nn::describe(net);
+    require(nn::describe(nn::from_description(again)) == again);
+    require(nn::parse_description(nn::to_text(again)) == again);
+    net.output_shape({8, 8, 2});
+  } catch (const Error&) {
+  }
+}
+
 /// A file of convolutions, and the input as one line: what goes through can be measured without overflow.
 inline void shapes(Input input) {
   const std::string text(input.begin(), input.end());
@@ -141,8 +169,9 @@ struct Target {
   void (*run)(Input);
 };
 inline constexpr Target targets[] = {
-    {"idx", idx},   {"idx_gzip", idx}, {"safetensors", safetensors}, {"png", png},
-    {"jpeg", jpeg}, {"cifar", cifar},  {"checkpoint", checkpoint},   {"shapes", shapes},
+    {"idx", idx},       {"idx_gzip", idx}, {"safetensors", safetensors}, {"png", png},
+    {"jpeg", jpeg},     {"cifar", cifar},  {"checkpoint", checkpoint},   {"model", model},
+    {"shapes", shapes},
 };
 /// Those of the reader of ONNX's files, which not every build has.
 std::span<const Target> onnx_targets();

@@ -16,6 +16,7 @@
 #include <isobit/optim.h>
 #include <isobit/parts.h>
 #include <isobit/random.h>
+#include <isobit/saved_model.h>
 #include <isobit/shape.h>
 #include <isobit/tensor.h>
 #include <isobit/timer.h>

@@ -303,4 +303,16 @@ class Residual : public Layer {
   explicit Residual(Layer body, Layer projection = {});
 };
 
+/// The outputs of the branches, all on the same x, one after the other along the channels (the last axis), in
+/// the order of adding. Sequential{} is the branch that gives x itself. Throws Error at build where extents
+/// other than the channels differ. Children are named "0", "1", ... or as given to add.
+class Concat : public Layer {
+ public:
+  Concat();
+  Concat(std::initializer_list<Layer> branches);
+  explicit Concat(const std::vector<Layer>& branches);
+  Concat& add(Layer branch);
+  Concat& add(std::string name, Layer branch);
+};
+
 }  // namespace isobit::nn

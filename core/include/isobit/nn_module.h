@@ -13,6 +13,7 @@
 //   };
 //   nn::Sequential net{nn::Flatten(), nn::make<Gate>(), nn::Linear(10)};
 #pragma once
+#include <isobit/nn_description.h>
 #include <isobit/nn_init.h>
 #include <isobit/ops.h>
 
@@ -157,6 +158,9 @@ class Module {
   /// The type's name, e.g. "Conv2D", and what a table shows, e.g. "Conv2D(32, 5x5, same)".
   virtual std::string kind() const { return "Module"; }
   virtual std::string describe() const { return kind(); }
+  /// What it was made with, besides its children: by kind and these options nn::from_description makes it
+  /// again. nullopt, the default: it cannot say.
+  virtual std::optional<OptionList> option_list() const { return std::nullopt; }
   /// What a module without children needs for one sample of shape `in`. The default keeps the shape and needs
   /// nothing.
   virtual Plan plan(const Shape& in) const;

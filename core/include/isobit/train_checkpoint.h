@@ -43,8 +43,9 @@ struct Position {
 };
 
 struct Checkpoint {
-  std::string model;  ///< a name of isobit/models.h, or the user's own
-  Shape input;        ///< of one sample
+  std::string model;    ///< a name of isobit/models.h, or the user's own
+  std::string network;  ///< nn::model_text, for nn::load_model; empty where a layer cannot say what it is
+  Shape input;          ///< of one sample
   std::vector<std::string> classes;
   data::Normalise normalise;
   Options options;
