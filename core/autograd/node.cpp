@@ -11,13 +11,13 @@ namespace isobit {
 
 namespace {
 
-/// A hash of the elements, for storage whose writes nobody counts.
+/// A hash of the elements, for storage whose writes nobody counts. Never 0, which says that none was taken.
 std::uint64_t checksum(const Tensor& t) {
   std::vector<char> bytes(static_cast<std::size_t>(t.bytes()));
   t.copy_to_host(bytes.data());
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (unsigned char c : bytes) hash = (hash ^ c) * 0x100000001b3u;
-  return hash;
+  return hash == 0 ? 1 : hash;
 }
 
 std::uint64_t next_sequence() {
@@ -65,7 +65,7 @@ bool recording(std::initializer_list<const Tensor*> inputs) {
 SavedTensor::SavedTensor(const Tensor& t) : tensor_(t) {
   if (!t.defined()) return;
   version_ = t.version();
-  if (t.impl()->storage->foreign) checksum_ = checksum(t);
+  if (t.impl()->storage->others_write()) checksum_ = checksum(t);
 }
 
 Node::Node(const char* name, std::span<const Tensor> inputs, const Tensor& output,
@@ -131,8 +131,8 @@ Tensor Node::saved(int i) {
          "write to a clone() "
          "instead",
          s.tensor_.dtype(), s.tensor_.shape(), s.version_, s.tensor_.version());
-  if (s.tensor_.impl()->storage->foreign && checksum(s.tensor_) != s.checksum_)
-    fail(op, "backward needs a {} {} tensor in foreign memory that changed since it was saved",
+  if (s.checksum_ != 0 && checksum(s.tensor_) != s.checksum_)
+    fail(op, "backward needs a {} {} tensor in memory of others that changed since it was saved",
          s.tensor_.dtype(), s.tensor_.shape());
   if (!s.own_output_) return s.tensor_;
   Tensor output = share_storage(s.tensor_, s.tensor_.shape(), 0);

@@ -1,5 +1,6 @@
 // Module and the forward pass of Layer: lazy building, training steps, errors that name the layer.
 #include <isobit/autograd.h>
+#include <isobit/device_error.h>
 #include <isobit/nn_module.h>
 #include <isobit/parts.h>
 
@@ -94,6 +95,8 @@ Tensor Layer::run(const Tensor& x, const Behind* behind) const {
   try {
     return behind != nullptr ? m.forward_with(x, *behind) : m.forward(x);
   } catch (const OutOfMemory&) {
+    throw;
+  } catch (const DeviceError&) {
     throw;
   } catch (const Error& error) {
     const std::string message = error.what();

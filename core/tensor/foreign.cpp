@@ -46,6 +46,10 @@ Tensor from_memory(void* data, const Shape& shape, TensorOptions options, std::f
   return Tensor(TensorRef(impl.release()));
 }
 
+void share_memory(const Tensor& t) {
+  body(t, "share_memory").storage->shared.store(true, std::memory_order_relaxed);
+}
+
 Timer::Timer(Device device) : timer_(backend(device).make_timer()) {}
 Timer::~Timer() = default;
 Timer::Timer(Timer&&) noexcept = default;

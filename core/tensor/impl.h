@@ -15,11 +15,14 @@ namespace isobit {
 struct Storage {
   std::atomic<std::int32_t> count{1};
   Device device;
-  bool foreign = false;  ///< others may write to it without our knowledge
+  bool foreign = false;             ///< the memory is others', who may write to it without our knowledge
+  std::atomic<bool> shared{false};  ///< ours, but lent to others (share_memory), who may do so as well
   void* data = nullptr;
   std::int64_t bytes = 0;
   std::atomic<std::uint64_t> version{0};
   std::function<void()> deleter;  ///< foreign memory only
+
+  bool others_write() const { return foreign || shared.load(std::memory_order_relaxed); }
 };
 
 /// What only tensors that take part in gradients carry.

@@ -1,7 +1,7 @@
 // Errors of CUDA calls, in words; the first error that loses a device is kept.
 #include "cuda/runtime/check.cuh"
 
-#include <isobit/error.h>
+#include <isobit/device_error.h>
 
 #include <array>
 #include <atomic>
@@ -67,7 +67,7 @@ void throw_if_lost(int device) {
   if (!h.lost.load(std::memory_order_acquire)) [[likely]]
     return;
   const std::lock_guard lock(h.mutex);
-  throw Error(h.kernel, h.message);
+  throw DeviceError(h.kernel, h.message);
 }
 
 void remember_launch(int device, const char* kernel) {
@@ -101,7 +101,7 @@ void check(cudaError_t status, const char* call, const char* file, int line) {
       fmt::format("{} on {} failed: {} ({}){} ({}:{})", call, device_name(device), cudaGetErrorString(status),
                   cudaGetErrorName(status), advice(status), file, line);
   // What loses the context makes every later call fail; everything else ends with its call.
-  if (cudaDeviceSynchronize() == cudaSuccess) throw Error(op, message);
+  if (cudaDeviceSynchronize() == cudaSuccess) throw DeviceError(op, message);
   cudaGetLastError();
   Health& h = health(device);
   {

@@ -1,22 +1,24 @@
 #include "cuda/runtime/stream.cuh"
 
+#include <vector>
+
 #include "cuda/runtime/context.cuh"
 
 namespace isobit::gpu {
 namespace {
 
-// The choices of this thread; a thread uses few devices, so a short array does.
 struct Chosen {
   int device = -1;
   StreamChoice choice;
 };
-constexpr int kChosen = 64;
-thread_local Chosen chosen[kChosen];
-thread_local int chosen_count = 0;
+// The choices of this thread. On the heap: a library that is loaded at run time gets little thread-local
+// memory.
+thread_local std::vector<Chosen> chosen;
+thread_local bool any_chosen = false;  // read at every launch
 
 StreamChoice* find_choice(int device) {
-  for (int i = 0; i < chosen_count; ++i)
-    if (chosen[i].device == device) return &chosen[i].choice;
+  for (Chosen& c : chosen)
+    if (c.device == device) return &c.choice;
   return nullptr;
 }
 
@@ -24,7 +26,7 @@ StreamChoice* find_choice(int device) {
 
 cudaStream_t current_stream() {
   Context& here = current_context();
-  if (chosen_count != 0) [[unlikely]]
+  if (any_chosen) [[unlikely]]
     if (const StreamChoice* choice = find_choice(here.device()); choice != nullptr && !choice->own)
       return static_cast<cudaStream_t>(choice->stream);
   return here.stream();
@@ -35,9 +37,8 @@ StreamChoice choose_stream(StreamChoice choice) {
   const cudaStream_t before = current_stream();
   StreamChoice* slot = find_choice(here.device());
   if (slot == nullptr) {
-    if (chosen_count == kChosen) check(cudaErrorInvalidDevice, "choosing a stream");
-    chosen[chosen_count].device = here.device();
-    slot = &chosen[chosen_count++].choice;
+    slot = &chosen.emplace_back(Chosen{here.device(), {}}).choice;
+    any_chosen = true;
   }
   const StreamChoice outer = *slot;
   const cudaStream_t after = choice.own ? here.stream() : static_cast<cudaStream_t>(choice.stream);

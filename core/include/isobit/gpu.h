@@ -42,4 +42,8 @@ class UseStream {
 Tensor from_memory(void* data, const Shape& shape, TensorOptions options = {},
                    std::function<void()> release = {});
 
+/// For who lends t.raw() to others that may write there (NumPy, PyTorch): from now on what a gradient needs
+/// of this storage is checked for changes by its values, as that of from_memory is.
+void share_memory(const Tensor& t);
+
 }  // namespace isobit

@@ -4,6 +4,7 @@
 #include <isobit/batches.h>
 #include <isobit/data.h>
 #include <isobit/device.h>
+#include <isobit/device_error.h>
 #include <isobit/dtype.h>
 #include <isobit/error.h>
 #include <isobit/explain.h>

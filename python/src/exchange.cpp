@@ -1,0 +1,381 @@
+// Exchange with NumPy, PyTorch and others, without a copy: DLPack both ways, and Python's buffer protocol
+// outwards.
+//
+// Outwards the consumer holds a Tensor (a count of the storage), inwards the tensor holds the producer's
+// capsule: who lives longer does not matter. Storage that goes out is marked (share_memory), for its new
+// users may write to it.
+#include <isobit/gpu.h>
+#include <isobit/ops.h>
+
+#include <memory>
+
+#include "dlpack.h"
+#include "module.h"
+
+namespace isobit::python {
+namespace {
+
+constexpr const char* kOld = "dltensor";
+constexpr const char* kVersioned = "dltensor_versioned";
+
+bool on_gpu(Device device) {
+  return device.name().starts_with("cuda");
+}
+
+dlpack::Device place_of(Device device) {
+  if (device == Device::cpu()) return {};
+  const std::string name = device.name();
+  if (!name.starts_with("cuda")) return {};  // simt: the host's memory
+  return {dlpack::kCuda, name.size() > 5 ? std::stoi(name.substr(5)) : 0};
+}
+
+dlpack::DataType type_of(DType t) {
+  const auto bits = static_cast<std::uint8_t>(8 * size_of(t));
+  switch (t) {
+    case DType::bf16:
+      return {dlpack::kBfloat, bits};
+    case DType::i32:
+    case DType::i64:
+      return {dlpack::kInt, bits};
+    case DType::u8:
+      return {dlpack::kUInt, bits};
+    case DType::boolean:
+      return {dlpack::kBool, bits};
+    default:
+      return {dlpack::kFloat, bits};
+  }
+}
+
+DType dtype_from(dlpack::DataType t) {
+  for (const DType d :
+       {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u8, DType::boolean}) {
+    const dlpack::DataType own = type_of(d);
+    if (own.code == t.code && own.bits == t.bits && t.lanes == 1) return d;
+  }
+  constexpr const char* kCodes[] = {"int", "uint", "float", "handle", "bfloat", "complex", "bool"};
+  throw nb::type_error(
+      fmt::format("from_dlpack: elements of type {}{}: isobit has f32, f64, f16, bf16, i32, i64, u8 "
+                  "and bool",
+                  t.code < 7 ? kCodes[t.code] : "code ", t.code < 7 ? t.bits : t.code)
+          .c_str());
+}
+
+/// x[n, ..., c] as [n, c, ...]: shape and strides; else as it is.
+void write_axes(const Shape& s, bool nchw, std::int64_t* shape, std::int64_t* strides) {
+  const int rank = s.rank();
+  std::int64_t step = 1;
+  for (int i = rank - 1; i >= 0; --i) {
+    const int to = !nchw || i == 0 ? i : i == rank - 1 ? 1 : i + 1;
+    shape[to] = s.begin()[i];
+    strides[to] = step;
+    step *= s.begin()[i];
+  }
+}
+
+// ---- outwards
+
+/// What a consumer holds: either form of the header, the axes it points to, and the tensor.
+template <class Header>
+struct Export {
+  Header header;
+  std::int64_t shape[Shape::max_rank], strides[Shape::max_rank];
+  Tensor tensor;
+};
+
+template <class Header>
+void delete_export(Header* header) {
+  delete static_cast<Export<Header>*>(header->context);
+}
+
+template <class Header>
+void destroy_capsule(PyObject* capsule, const char* name) {
+  if (PyCapsule_IsValid(capsule, name) == 0) return;  // it was taken over, and renamed
+  auto* header = static_cast<Header*>(PyCapsule_GetPointer(capsule, name));
+  if (header->deleter != nullptr) header->deleter(header);
+}
+
+template <class Header>
+nb::object export_as(const Tensor& t, bool nchw, const char* name, PyCapsule_Destructor destructor) {
+  auto out = std::make_unique<Export<Header>>();
+  out->tensor = t;
+  out->header.context = out.get();
+  out->header.deleter = &delete_export<Header>;
+  dlpack::Array& array = out->header.array;
+  array.data = const_cast<void*>(t.raw());
+  array.device = place_of(t.device());
+  array.rank = t.rank();
+  array.dtype = type_of(t.dtype());
+  array.shape = out->shape;
+  array.strides = out->strides;
+  write_axes(t.shape(), nchw, out->shape, out->strides);
+  PyObject* capsule = PyCapsule_New(&out->header, name, destructor);
+  if (capsule == nullptr) throw nb::python_error();
+  out.release();
+  return nb::steal(capsule);
+}
+
+/// The stream protocol of Python's array API: the consumer's stream waits for what was given to ours.
+void order_streams(Device device, nb::handle stream) {
+  if (!on_gpu(device)) {
+    if (device != Device::cpu()) synchronize(device);
+    return;
+  }
+  const std::int64_t number = stream.is_none() ? 1 : to_int(stream, "stream");
+  if (number == -1) return;
+  // 1 and 2 stand for the legacy default stream and the thread's own, as they do in CUDA.
+  const UseStream consumer(device, reinterpret_cast<void*>(static_cast<std::intptr_t>(number)));
+}
+
+bool equal_places(nb::handle wanted, dlpack::Device have) {
+  const auto [type, index] = nb::cast<std::pair<int, int>>(nb::make_tuple(wanted[0], wanted[1]));
+  return type == have.type && index == have.index;
+}
+
+nb::object to_dlpack(Tensor t, bool nchw, nb::handle stream, nb::handle max_version, nb::handle device,
+                     nb::handle copy) {
+  if (!device.is_none() && !equal_places(device, place_of(t.device()))) {
+    if (!equal_places(device, {}) || copy.is(Py_False))
+      throw nb::buffer_error(
+          fmt::format("dlpack: the tensor is on {}; it goes out from there or from the CPU", t.device())
+              .c_str());
+    t = t.detach().to(Device::cpu());
+  } else if (copy.is(Py_True)) {
+    t = t.detach().clone();
+  } else {
+    share_memory(t);
+  }
+  order_streams(t.device(), stream);
+  const bool versioned = !max_version.is_none() && to_int(max_version[0], "max_version") >= 1;
+  if (versioned)
+    return export_as<dlpack::ManagedVersioned>(
+        t, nchw, kVersioned, [](PyObject* c) { destroy_capsule<dlpack::ManagedVersioned>(c, kVersioned); });
+  return export_as<dlpack::Managed>(t, nchw, kOld,
+                                    [](PyObject* c) { destroy_capsule<dlpack::Managed>(c, kOld); });
+}
+
+const char* format_of(DType t) {
+  constexpr const char* kFormats[] = {"f", "d", "e", nullptr, "i", "q", "B", "?"};
+  return kFormats[static_cast<int>(t)];
+}
+
+struct BufferAxes {
+  Py_ssize_t shape[Shape::max_rank], strides[Shape::max_rank];
+};
+
+int get_buffer(PyObject* self, Py_buffer* view, int) noexcept {
+  view->obj = nullptr;
+  try {
+    const Tensor& t = *nb::inst_ptr<Tensor>(self);
+    if (on_gpu(t.device()))
+      fail("numpy", "the host cannot address the memory of {}; copy it first with to(\"cpu\")", t.device());
+    if (format_of(t.dtype()) == nullptr)
+      fail("numpy", "NumPy has no bf16; convert it first with to(isobit.f32)");
+    share_memory(t);
+    if (t.device() != Device::cpu()) synchronize(t.device());
+    auto axes = std::make_unique<BufferAxes>();
+    Py_ssize_t step = size_of(t.dtype());
+    for (int i = t.rank() - 1; i >= 0; --i) {
+      axes->shape[i] = t.shape().begin()[i];
+      axes->strides[i] = step;
+      step *= t.shape().begin()[i];
+    }
+    view->buf = const_cast<void*>(t.raw());
+    view->len = t.bytes();
+    view->itemsize = size_of(t.dtype());
+    view->readonly = 0;
+    view->ndim = t.rank();
+    view->format = const_cast<char*>(format_of(t.dtype()));
+    view->shape = axes->shape;
+    view->strides = axes->strides;
+    view->suboffsets = nullptr;
+    view->internal = axes.release();
+    view->obj = self;
+    Py_INCREF(self);
+    return 0;
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_BufferError, error.what());
+    return -1;
+  }
+}
+
+void release_buffer(PyObject*, Py_buffer* view) noexcept {
+  delete static_cast<BufferAxes*>(view->internal);
+}
+
+// ---- inwards
+
+/// The producer's axes have to be those of a contiguous array, once they are channels last.
+Shape shape_from(const dlpack::Array& array, bool nchw) {
+  if (array.rank < 0 || array.rank > Shape::max_rank)
+    fail("from_dlpack", "{} axes: a tensor has at most {}", array.rank, Shape::max_rank);
+  if (nchw && array.rank < 3)
+    fail("from_dlpack", "layout=\"nchw\" is for [n, c, ...], got {} axes", array.rank);
+  std::vector<std::int64_t> extents, strides;
+  for (int i = 0; i < array.rank; ++i) {
+    const int from = !nchw || i == 0 ? i : i == array.rank - 1 ? 1 : i + 1;
+    extents.push_back(array.shape[from]);
+    if (array.strides != nullptr) strides.push_back(array.strides[from]);
+  }
+  const Shape shape{std::span<const std::int64_t>(extents)};
+  if (array.strides == nullptr && nchw && shape.numel() > 0)
+    fail("from_dlpack", "the memory is channels first: from_nchw(from_dlpack(x)) copies it to channels last");
+  std::int64_t step = 1;
+  for (int i = array.rank - 1; !strides.empty() && i >= 0 && shape.numel() > 0; --i) {
+    const auto axis = static_cast<std::size_t>(i);
+    if (extents[axis] > 1 && strides[axis] != step)
+      fail("from_dlpack", "{} with strides [{}] is not contiguous{}", shape, fmt::join(strides, ","),
+           nchw ? " in channels last: convert with .to(memory_format=torch.channels_last), or by "
+                  "from_nchw(from_dlpack(x))"
+                : ": make it so (.contiguous(), numpy.ascontiguousarray), or give layout=\"nchw\" for a "
+                  "channels-last "
+                  "tensor of PyTorch");
+    step *= extents[axis];
+  }
+  return shape;
+}
+
+template <class Header>
+Tensor import_as(const nb::object& capsule, const char* name, const char* used, bool nchw) {
+  auto* header = static_cast<Header*>(PyCapsule_GetPointer(capsule.ptr(), name));
+  if (header == nullptr) throw nb::python_error();
+  if constexpr (std::is_same_v<Header, dlpack::ManagedVersioned>) {
+    if (header->major > 1) fail("from_dlpack", "DLPack {}.{} is newer than 1", header->major, header->minor);
+    if ((header->flags & dlpack::kReadOnly) != 0)
+      fail("from_dlpack",
+           "the array is read-only, and a tensor may be written to; isobit.tensor(x) copies it");
+  }
+  const dlpack::Array& array = header->array;
+  Device device;
+  if (array.device.type == dlpack::kCuda || array.device.type == dlpack::kCudaManaged)
+    device = Device::cuda(array.device.index);
+  else if (array.device.type != dlpack::kCpu && array.device.type != dlpack::kCudaHost)
+    fail("from_dlpack", "memory of device type {}: isobit knows the CPU (1) and CUDA (2)", array.device.type);
+  const DType dtype = dtype_from(array.dtype);
+  const Shape shape = shape_from(array, nchw);
+  Tensor t =
+      from_foreign(static_cast<char*>(array.data) + array.byte_offset, shape, {dtype, device}, [header] {
+        locked_anywhere([header] {
+          if (header->deleter != nullptr) header->deleter(header);
+        });
+      });
+  PyCapsule_SetName(capsule.ptr(), used);  // ours now: its destructor does nothing
+  PyCapsule_SetDestructor(capsule.ptr(), nullptr);
+  return t;
+}
+
+/// Asks the producer for its capsule: of version 1 if it knows that.
+nb::object capsule_of(nb::handle x) {
+  if (PyCapsule_CheckExact(x.ptr()) != 0) return nb::borrow(x);
+  if (!nb::hasattr(x, "__dlpack__"))
+    throw nb::type_error(
+        fmt::format("from_dlpack: an object of type {} has no __dlpack__", nb::type_name(x.type()).c_str())
+            .c_str());
+  const nb::object place = x.attr("__dlpack_device__")();
+  nb::object stream = nb::none();
+  if (to_int(place[0], "__dlpack_device__") == dlpack::kCuda) {
+    const auto own = reinterpret_cast<std::intptr_t>(
+        stream_of(Device::cuda(static_cast<int>(to_int(place[1], "device")))));
+    stream = nb::int_(own == 0 ? 1 : own);
+  }
+  try {
+    const nb::object version = nb::make_tuple(1, 0);
+    if (stream.is_none()) return x.attr("__dlpack__")("max_version"_a = version);
+    return x.attr("__dlpack__")("stream"_a = stream, "max_version"_a = version);
+  } catch (nb::python_error& error) {
+    if (!error.matches(PyExc_TypeError)) throw;
+  }
+  return stream.is_none() ? x.attr("__dlpack__")() : x.attr("__dlpack__")("stream"_a = stream);
+}
+
+Tensor from_dlpack(nb::handle x, nb::handle layout) {
+  const bool nchw = !layout.is_none() && to_choice(layout, "layout", {"nhwc", "nchw"}) == 1;
+  const nb::object capsule = capsule_of(x);
+  if (PyCapsule_IsValid(capsule.ptr(), kVersioned) != 0)
+    return import_as<dlpack::ManagedVersioned>(capsule, kVersioned, "used_dltensor_versioned", nchw);
+  return import_as<dlpack::Managed>(capsule, kOld, "used_dltensor", nchw);
+}
+
+/// A tensor whose DLPack form has its channels first, without a copy.
+struct Nchw {
+  Tensor tensor;
+};
+
+template <class T, class Get>
+void bind_dlpack(nb::class_<T>& type, bool nchw, Get get) {
+  type.def(
+          "__dlpack__",
+          [nchw, get](const T& t, nb::handle stream, nb::handle max_version, nb::handle device,
+                      nb::handle copy) { return to_dlpack(get(t), nchw, stream, max_version, device, copy); },
+          nb::kw_only(), "stream"_a = nb::none(), "max_version"_a = nb::none(), "dl_device"_a = nb::none(),
+          "copy"_a = nb::none())
+      .def("__dlpack_device__", [get](const T& t) {
+        const dlpack::Device place = place_of(get(t).device());
+        return nb::make_tuple(place.type, place.index);
+      });
+}
+
+/// A bf16 tensor of raw 16-bit words, which NumPy has and DLPack gives as unsigned ints.
+Tensor from_words(nb::handle words) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(words.ptr(), &view, PyBUF_ND | PyBUF_FORMAT) != 0) throw nb::python_error();
+  const std::unique_ptr<Py_buffer, void (*)(Py_buffer*)> release(&view, PyBuffer_Release);
+  if (view.itemsize != 2) throw nb::type_error("from_words: elements of 2 bytes are expected");
+  std::vector<std::int64_t> extents(view.shape, view.shape + view.ndim);
+  return from_bytes(view.buf, Shape(std::span<const std::int64_t>(extents)), {DType::bf16, Device::cpu()});
+}
+
+/// The 16-bit words of a bf16 tensor.
+nb::bytes to_bytes(const Tensor& t) {
+  nb::object bytes = nb::steal(PyBytes_FromStringAndSize(nullptr, t.bytes()));
+  if (!bytes.is_valid()) throw nb::python_error();
+  char* target = PyBytes_AS_STRING(bytes.ptr());
+  unlocked([&] { t.copy_to_host(target); });
+  return nb::borrow<nb::bytes>(bytes);
+}
+
+Tensor from_buffer(nb::bytes bytes, ShapeArg shape, DTypeArg dtype, DeviceArg device) {
+  const Shape s = shape("shape");
+  const DType d = dtype("dtype");
+  if (static_cast<std::int64_t>(bytes.size()) != s.numel() * size_of(d))
+    fail("from_bytes", "{} bytes for {} of shape {}, which takes {}", bytes.size(), d, s,
+         s.numel() * size_of(d));
+  return from_bytes(bytes.c_str(), s, {d, device("device")});
+}
+
+}  // namespace
+
+const PyType_Slot* buffer_slots() {
+  static const PyType_Slot slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(&get_buffer)},
+                                      {Py_bf_releasebuffer, reinterpret_cast<void*>(&release_buffer)},
+                                      {0, nullptr}};
+  return slots;
+}
+
+void bind_exchange(nb::module_& m, nb::class_<Tensor>& tensor) {
+  bind_dlpack(tensor, false, [](const Tensor& t) -> const Tensor& { return t; });
+  nb::class_<Nchw> nchw(m, "NchwView", "A tensor whose DLPack form has its channels first; shares memory.");
+  bind_dlpack(nchw, true, [](const Nchw& view) -> const Tensor& { return view.tensor; });
+  tensor
+      .def(
+          "nchw",
+          [](const Tensor& t) {
+            if (t.rank() < 3) fail("nchw", "{} has no axis between the samples and the channels", t.shape());
+            return Nchw{t};
+          },
+          "For torch.from_dlpack(t.nchw()): [n, c, ...] in PyTorch's channels_last memory format, without a "
+          "copy.")
+      .def("tobytes", &to_bytes, "The elements, in row-major order and the machine's byte order.");
+  m.def("from_dlpack", &from_dlpack, "x"_a, "layout"_a = nb::none(),
+        nb::sig("def from_dlpack(x: object, layout: str | None = None) -> Tensor"),
+        "The memory of anything with __dlpack__ (NumPy, PyTorch, CuPy, JAX) as a tensor, on its device and "
+        "without a "
+        "copy. It has to be contiguous. layout=\"nchw\" takes [n, c, ...] whose memory is channels last "
+        "(torch.channels_last) and gives [n, ..., c]. The storage is marked as writable by others: a tensor "
+        "that a "
+        "gradient needs and that was changed before backward() is a ValueError.");
+  m.def("from_bytes", &from_buffer, "data"_a, "shape"_a, "dtype"_a, "device"_a = nb::none(),
+        "Copies raw bytes of that dtype, as tobytes() gives them.");
+  m.def("_from_words", &from_words, "words"_a);
+}
+
+}  // namespace isobit::python
