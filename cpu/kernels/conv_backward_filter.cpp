@@ -22,6 +22,7 @@
 #include <cstring>
 
 #include "core/numerics/order.h"
+#include "cpu/kernels/conv_filter_ahead.h"
 #include "cpu/kernels/conv_filter_share.h"
 #include "cpu/kernels/conv_filter_slab.h"
 #include "cpu/kernels/conv_forward.h"
@@ -125,16 +126,8 @@ class FilterGradient {
     row_chunks_ =
         std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, divide_up(rows_, tiles_.tallest));
     if (threads == 1) return;
-    // As few more as keep all threads busy to the end: every task copies its part of x and dy anew.
-    const std::int64_t most_rows = divide_up(rows_, tiles_.tallest);
-    const auto busy = [&](std::int64_t tasks) {
-      return static_cast<double>(tasks) / static_cast<double>(divide_up(tasks, threads) * threads);
-    };
     const std::int64_t others = group_tasks_ * column_chunks_;
-    std::int64_t best = row_chunks_;
-    for (std::int64_t chunks = best + 1; chunks <= std::min(most_rows, row_chunks_ + threads); ++chunks)
-      if (busy(others * chunks) > busy(others * best) + 0.05) best = chunks;
-    row_chunks_ = best;
+    row_chunks_ = busy_row_chunks(row_chunks_, divide_up(rows_, tiles_.tallest), others, threads);
     if (others * row_chunks_ < threads)
       column_chunks_ = std::min(panels_, divide_up(threads, group_tasks_ * row_chunks_));
   }
@@ -187,6 +180,9 @@ class FilterGradient {
     work.block_runs = block_runs.data();
     work.buffers = buffers.data();
     work.panels = panels.data() + part.panel_begin;
+    FilterAhead<T> ahead(g_, x_, dy_, share_.first + first_column, std::min(work.columns, k - first_column),
+                         work.pack_dy || depthwise_ || turned_ ? 0 : work.step * block_terms);
+    work.ahead = &ahead;
 
     for (std::int64_t leaf = 0; leaf < leaves_; ++leaf) {
       const std::int64_t count = slab_.leaf_terms(leaf), step = slab_.blocks() * block_terms;
@@ -212,16 +208,18 @@ class FilterGradient {
       return gemm::split_groups(dy_.at(element + part.group_begin * columns_), g_.k, count,
                                 part.group_end - part.group_begin, columns_, work.dy, columns_,
                                 work.dy_of_group);
-    for (std::int64_t group = part.group_begin; group < part.group_end; ++group) {
-      T* to = work.dy + (group - part.group_begin) * work.dy_of_group;
-      for (std::int64_t j = 0; j < part.panel_end - part.panel_begin; ++j) {
-        const Panel<T>& panel = work.panels[j];
-        const std::int64_t width = panel.vectors * tiles_.lanes;
-        gemm::pack_panel(dy_.at(element + group * columns_ + panel.column), g_.k, 1, count, panel.columns,
-                         width, to);
-        to += count * width;
+    constexpr std::int64_t kTogether = 32;  // dy is read about as it lies in memory, whatever the panels
+    for (std::int64_t group = part.group_begin; group < part.group_end; ++group)
+      for (std::int64_t at = 0; at < count; at += kTogether) {
+        T* to = work.dy + (group - part.group_begin) * work.dy_of_group;
+        for (std::int64_t j = 0; j < part.panel_end - part.panel_begin; ++j) {
+          const Panel<T>& panel = work.panels[j];
+          const std::int64_t width = panel.vectors * tiles_.lanes;
+          gemm::pack_panel(dy_.at(element + at * g_.k + group * columns_ + panel.column), g_.k, 1,
+                           std::min(kTogether, count - at), panel.columns, width, to + at * width);
+          to += count * width;
+        }
       }
-    }
   }
 
   void find_panels(const Work& work, std::int64_t group, std::int64_t element, std::int64_t count) const {
@@ -266,6 +264,7 @@ class FilterGradient {
     tile.step = g_.axis[2].stride * slab_.pixel();
     tile.out = outs;
     tile.sources = sources;
+    tile.fetch = work.ahead->at(leaf * slab_.leaf_samples() * positions_ + end, work.step * tile.block_terms);
 
     // Where the sums go, and what they are added to: the leaf's total so far, then the levels of the tree.
     const T* buffers[66];

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/geometry.h"
+#include "cpu/kernels/conv_filter_ahead.h"
 #include "cpu/kernels/gemm_panels.h"
 #include "cpu/kernels/gemm_tile.h"
 
@@ -26,6 +27,20 @@ struct FilterPart {
   std::int64_t group_begin, group_end, row_begin, row_end, panel_begin, panel_end;
 };
 
+/// As few more row chunks than `chunks`, of at most `most`, as keep all threads busy to the end: every task
+/// copies its part of x and dy anew. `others`: tasks of a row chunk.
+inline std::int64_t busy_row_chunks(std::int64_t chunks, std::int64_t most, std::int64_t others,
+                                    std::int64_t threads) {
+  const auto busy = [&](std::int64_t tasks) {
+    const std::int64_t turns = (tasks + threads - 1) / threads;
+    return static_cast<double>(tasks) / static_cast<double>(turns * threads);
+  };
+  std::int64_t best = chunks;
+  for (std::int64_t count = chunks + 1; count <= std::min(most, chunks + threads); ++count)
+    if (busy(others * count) > busy(others * best) + 0.05) best = count;
+  return best;
+}
+
 /// What it works in.
 template <class T>
 struct FilterWork {
@@ -43,6 +58,7 @@ struct FilterWork {
   std::array<std::int64_t, 5> planned{-1};  ///< what the lists hold: leaf, begin, end, plane, row
   gemm::Panel<T>* panels;
   bool pack_dy;
+  FilterAhead<T>* ahead;
 };
 
 /// The panels of tiles turned round: `columns` channels by `filters`.

@@ -188,13 +188,30 @@ class PassRunner {
       first = begin * tiles_.width();
       last = std::min(end * tiles_.width(), pass_.columns);
     }
-    if (narrow_)
-      for_each_place(u, [&](std::int64_t i, std::int64_t place) {
-        narrow(outs[i] + first, static_cast<char*>(pass_.out) + (place + first) * size_of(pass_.dtype),
-               pass_.dtype, last - first);
-      });
+    if (narrow_) narrow_sums(u, first, last, sums.data());
     if (pass_.then) activate(u, first, last);
     if (streams_) hwy::FlushStream();
+  }
+
+  // The channels [first, last) of a task's sums to the output; neighbours that are whole go together.
+  void narrow_sums(const Unit& u, std::int64_t first, std::int64_t last, const T* sums) const {
+    const std::int64_t pitch = pass_.pitch();
+    const bool whole = last - first == pitch;
+    std::int64_t from = 0, to = 0, count = 0;
+    const auto put = [&] {
+      narrow(sums + from * out_channels_ + first,
+             static_cast<char*>(pass_.out) + (to + first) * size_of(pass_.dtype), pass_.dtype,
+             count * (last - first));
+      count = 0;
+    };
+    for_each_place(u, [&](std::int64_t i, std::int64_t place) {
+      if (!whole || place != to + count * pitch) put();
+      if (count++ == 0) {
+        from = i;
+        to = place;
+      }
+    });
+    put();
   }
 
   // The channels [first, last) that a task has stored, rows of the output together where they are whole.
