@@ -40,7 +40,8 @@ Shape ConvCase::y() const {
 
 double ConvCase::flops() const {
   const std::int64_t filters = problem.w[problem.w.rank() - 1];
-  return 2.0 * static_cast<double>(y().numel()) * static_cast<double>(problem.w.numel() / filters);
+  const std::int64_t terms = problem.w.numel() / filters;
+  return 2.0 * static_cast<double>(y().numel()) * static_cast<double>(terms);
 }
 
 ConvCase parse_case(const std::string& line, const std::string& place) {
