@@ -12,6 +12,8 @@ using Run = std::function<int()>;
 /// `chosen` is set when the command line names the subcommand.
 void add_train(CLI::App& app, Run& chosen);
 void add_predict(CLI::App& app, Run& chosen);
+void add_filters(CLI::App& app, Run& chosen);
+void add_viz(CLI::App& app, Run& chosen);
 void add_devices(CLI::App& app, Run& chosen);
 void add_bench(CLI::App& app, Run& chosen);
 void add_verify(CLI::App& app, Run& chosen);

@@ -2,17 +2,19 @@
 #include <fmt/format.h>
 #include <isobit/error.h>
 #include <isobit/explain.h>
+#include <isobit/io.h>
 
 #include <cstdio>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/explain_picture.h"
 
 namespace isobit::cli {
 namespace {
 
 struct ExplainArguments {
-  std::string shape;
+  std::string shape, out;
   std::vector<std::int64_t> at, input;
   bool flip = false;
 };
@@ -51,12 +53,14 @@ int explain_conv(const ExplainArguments& a) {
     fail("explain", "--at has {} numbers, expected {}: n, the position, k", a.at.size(), problem.x.rank());
   const std::vector<std::int64_t> position(a.at.begin() + 1, a.at.end() - 1);
   const ConvTrace result = trace(x, w, a.at.front(), position, a.at.back(), options);
+  if (!a.out.empty()) io::write_png(a.out, explain_picture(result, x, w));
   fmt::print("{}", to_text(result));
   std::vector<std::array<std::int64_t, 3>> read;
   for (const ConvTap& tap : result.taps)
     if (!tap.outside && tap.channel == result.taps.front().channel) read.push_back(tap.source);
   draw(problem.x, read);
   fmt::print("sum {}\n", result.sum);
+  if (!a.out.empty()) fmt::print("{}\n", a.out);
   return 0;
 }
 
@@ -72,12 +76,15 @@ void add_explain(CLI::App& app, Run& chosen) {
       "\n"
       "Examples:\n"
       "  isobit explain conv 'ic1ih5oc1kh3ph1@reflect' --at 0,0,0,0     the first output's nine taps\n"
+      "  isobit explain conv 'ic1ih5oc1kh3ph1@reflect' --at 0,0,0,0 --out taps.png       the same, drawn\n"
       "  isobit explain conv 'ic1ih5oc1kh3ph1@reflect' --input 1,1      the outputs that read pixel 1,1");
   conv->add_option("shape", a->shape, "A line of the shape files")->required();
   auto* at = conv->add_option("--at", a->at, "n, the position in the output, k")->delimiter(',');
+  auto* out = conv->add_option("--out", a->out, "Draw the taps into this PNG file");
   conv->add_option("--input", a->input, "A position of the input instead: who reads it")
       ->delimiter(',')
-      ->excludes(at);
+      ->excludes(at)
+      ->excludes(out);
   conv->add_flag("--flip", a->flip, "True convolution: reversed filters");
   conv->callback([&chosen, a] { chosen = [a] { return explain_conv(*a); }; });
 }

@@ -23,6 +23,8 @@ int main(int argc, char** argv) {
   isobit::cli::Run run;
   isobit::cli::add_train(app, run);
   isobit::cli::add_predict(app, run);
+  isobit::cli::add_filters(app, run);
+  isobit::cli::add_viz(app, run);
   isobit::cli::add_devices(app, run);
   isobit::cli::add_bench(app, run);
   isobit::cli::add_verify(app, run);

@@ -13,6 +13,7 @@
 #include <numeric>
 
 #include "cli/commands.h"
+#include "cli/fit_picture.h"
 
 namespace isobit::cli {
 namespace {
@@ -23,56 +24,13 @@ struct PredictArguments {
   bool invert = false, json = false;
 };
 
-const char* colours(std::int64_t channels) {
-  constexpr const char* names[] = {"no channel", "gray", "gray with alpha", "RGB", "RGBA"};
-  return channels >= 0 && channels <= 4 ? names[channels] : "many channels";
-}
-
-// u8 [h, w, c] with c 1 to 4 to 1 or 3 channels: alpha is dropped, gray repeated, colour becomes
-// (299 r + 587 g + 114 b + 500) / 1000.
-Tensor with_channels(const Tensor& image, std::int64_t wanted) {
-  const std::int64_t c = image.shape(2), pixels = image.shape(0) * image.shape(1);
-  const auto in = image.data<std::uint8_t>();
-  std::vector<std::uint8_t> out(static_cast<std::size_t>(pixels * wanted));
-  for (std::int64_t i = 0; i < pixels; ++i) {
-    const std::uint8_t* pixel = in.data() + i * c;
-    std::uint8_t* to = out.data() + i * wanted;
-    if (wanted == 1)
-      to[0] =
-          c < 3 ? pixel[0]
-                : static_cast<std::uint8_t>((299 * pixel[0] + 587 * pixel[1] + 114 * pixel[2] + 500) / 1000);
-    else
-      for (int k = 0; k < 3; ++k) to[k] = c < 3 ? pixel[0] : pixel[k];
-  }
-  return from_vector(out, {image.shape(0), image.shape(1), wanted});
-}
-
 // Brings the picture to the model's shape and says what was done.
-Tensor fit(Tensor image, const Shape& wanted, const PredictArguments& a) {
-  std::string changes;
-  const auto note = [&](const std::string& text) { changes += (changes.empty() ? "" : ", ") + text; };
+Tensor fit(const Tensor& image, const Shape& wanted, const PredictArguments& a) {
   const Shape before = image.shape();
-  if (wanted[2] != 1 && wanted[2] != 3)
-    fail("predict", "the model takes {} channels, pictures have 1 or 3", wanted[2]);
-  if (image.shape(2) != wanted[2]) {
-    note(fmt::format("{} to {}", colours(image.shape(2)), colours(wanted[2])));
-    image = with_channels(image, wanted[2]);
-  }
-  if (image.shape(0) != wanted[0] || image.shape(1) != wanted[1]) {
-    note(fmt::format("resized to {} x {}", wanted[0], wanted[1]));
-    image = data::resize_bilinear(image, wanted[0], wanted[1]);
-  }
-  if (a.invert) {
-    note("inverted");
-    Tensor negative = empty(image.shape(), {DType::u8});
-    const auto from = image.data<std::uint8_t>();
-    const auto to = negative.mutable_data<std::uint8_t>();
-    for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<std::uint8_t>(255 - from[i]);
-    image = negative;
-  }
+  const FittedPicture fitted = fit_picture("predict", image, wanted, a.invert);
   fmt::print(stderr, "{}: {} x {}, {}{}{}\n", a.image, before[0], before[1], colours(before[2]),
-             changes.empty() ? "" : ": ", changes);
-  return image;
+             fitted.changes.empty() ? "" : ": ", fitted.changes);
+  return fitted.image;
 }
 
 int predict(const PredictArguments& a) {

@@ -5,29 +5,9 @@
 
 #include <algorithm>
 
-#include "core/nn/builder.h"
+#include "core/nn/evaluation_mode.h"
 
 namespace isobit::nn {
-namespace {
-
-// Evaluation mode for a while; every module gets its own mode back.
-class EvaluationMode {
- public:
-  explicit EvaluationMode(const Layer& net) {
-    Builder::for_each(net.module(), [&](Module& m) { modes_.emplace_back(&m, m.training()); });
-    net.eval();
-  }
-  ~EvaluationMode() {
-    for (auto [m, training] : modes_) Builder::set_training(*m, training);
-  }
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  std::vector<std::pair<Module*, bool>> modes_;
-};
-
-}  // namespace
 
 Confusion::Confusion(std::vector<std::string> classes)
     : classes_(std::move(classes)), counts_(classes_.size() * classes_.size()) {}
