@@ -4,10 +4,9 @@
 #include <isobit/data.h>
 #include <isobit/error.h>
 #include <isobit/io.h>
-#include <isobit/models.h>
 #include <isobit/ops.h>
 #include <isobit/picture.h>
-#include <isobit/train_checkpoint.h>
+#include <isobit/saved_model.h>
 #include <isobit/visualise.h>
 
 #include <algorithm>
@@ -30,30 +29,13 @@ struct VizArguments {
   bool invert = false;
 };
 
-struct Model {
-  nn::Layer net;
-  Shape input;
-  std::vector<std::string> classes;
-  data::Normalise normalise;
-};
-
-Model load(const std::string& path, Device device) {
-  const train::Checkpoint checkpoint = train::load(path);
-  Model model{models::make(checkpoint.model, static_cast<std::int64_t>(checkpoint.classes.size())),
-              checkpoint.input, checkpoint.classes, checkpoint.normalise};
-  model.net.build(checkpoint.input, device, checkpoint.options.seed);
-  model.net.load_state_dict(checkpoint.weights);
-  model.net.eval();
-  return model;
-}
-
-std::string class_name(const Model& model, std::int64_t c) {
+std::string class_name(const nn::SavedModel& model, std::int64_t c) {
   const auto i = static_cast<std::size_t>(c);
-  return i < model.classes.size() ? model.classes[i] : std::to_string(c);
+  return i < model.info.classes.size() ? model.info.classes[i] : std::to_string(c);
 }
 
 // What the network says, its best classes first; gives the first of them.
-std::int64_t show_answer(Page& page, const Model& model, const Tensor& logits) {
+std::int64_t show_answer(Page& page, const nn::SavedModel& model, const Tensor& logits) {
   const NoGrad off;
   const std::vector<double> p = softmax(logits).to(DType::f64).to_vector<double>();
   std::vector<std::size_t> order(p.size());
@@ -82,14 +64,14 @@ std::vector<nn::Unit> units_for(const VizArguments& a, const std::vector<nn::Act
 
 int viz(const VizArguments& a) {
   const Device device = Device::parse(a.device);
-  const Model model = load(a.model, device);
+  const nn::SavedModel model = nn::load_model(a.model, device);
   const Tensor file = io::read_image(a.image);
   const FittedPicture fitted = fit_picture("viz", file, model.input, a.invert);
   const std::string about =
       fmt::format("{} ({} x {}, {}{}{})", a.image, file.shape(0), file.shape(1), colours(file.shape(2)),
                   fitted.changes.empty() ? "" : ": ", fitted.changes);
   fmt::print(stderr, "{}\n", about);
-  const Pixels pixels(model.normalise, model.input[2], device);
+  const Pixels pixels(model.info.normalise, model.input[2], device);
   const Tensor x = pixels.input(fitted.image.reshape(fitted.image.shape().inserted(0, 1)));
   const std::vector<nn::Activation> layers = nn::activations(model.net, x);
   if (layers.empty() || layers.back().y.rank() != 2)
@@ -121,8 +103,8 @@ int viz(const VizArguments& a) {
     dataset = data::load(a.data).test.take(a.limit);
     if (dataset.image_shape() != model.input)
       fail("viz", "{} holds images {}, the model takes {}", a.data, dataset.image_shape(), model.input);
-    if (dataset.classes.size() == model.classes.size())
-      dataset.classes = model.classes;  // names instead of numbers
+    if (dataset.classes.size() == model.info.classes.size())
+      dataset.classes = model.info.classes;  // names instead of numbers
     fmt::print(stderr, "looking at {} images\n", dataset.size());
     best = favourites(model.net, units, dataset, pixels, a.unit.top);
   }

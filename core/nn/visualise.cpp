@@ -57,6 +57,13 @@ class Walk {
         if (ended_) return shortcut;
       }
       y = add(y, shortcut);
+    } else if (kind == "Concat") {
+      std::vector<Tensor> parts;
+      for (const Child& child : module.children()) {
+        parts.push_back(run(child.layer, x, joined(path, child.name)));
+        if (ended_) return parts.back();
+      }
+      y = concat(parts, -1);
     } else {
       y = deconvolution_ && kind == "ReLU" ? relu_of_a_deconvolution(x) : layer(x);
     }

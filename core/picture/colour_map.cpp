@@ -21,13 +21,16 @@ constexpr Colour kDiverging[] = {{10, 50, 110},   {35, 100, 180},  {105, 160, 21
                                  {180, 208, 235}, {247, 247, 247}, {250, 203, 150},
                                  {228, 140, 50},  {180, 85, 5},    {115, 42, 0}};
 
+// Halves up; v is in 0 .. 255.
+std::uint8_t rounded(double v) {
+  return static_cast<std::uint8_t>(std::floor(v + 0.5));
+}
+
 Colour between(std::span<const Colour> places, double t) {
   const double at = t * static_cast<double>(places.size() - 1);
   const std::size_t i = std::min(static_cast<std::size_t>(at), places.size() - 2);
   const double share = at - static_cast<double>(i);
-  const auto mix = [&](std::uint8_t from, std::uint8_t to) {
-    return static_cast<std::uint8_t>(from + (to - from) * share + 0.5);
-  };
+  const auto mix = [&](std::uint8_t from, std::uint8_t to) { return rounded(from + (to - from) * share); };
   const Colour a = places[i], b = places[i + 1];
   return {mix(a.r, b.r), mix(a.g, b.g), mix(a.b, b.b)};
 }
@@ -49,7 +52,7 @@ Colour colour_at(ColourMap map, double t) {
   t = std::clamp(t, 0.0, 1.0);
   if (map == ColourMap::viridis) return between(kViridis, t);
   if (map == ColourMap::diverging) return between(kDiverging, t);
-  const auto level = static_cast<std::uint8_t>(255 * t + 0.5);
+  const auto level = rounded(255 * t);
   return {level, level, level};
 }
 
@@ -96,7 +99,7 @@ Tensor as_picture(const Tensor& values, Range range) {
   pixels.reserve(static_cast<std::size_t>(values.numel()));
   for (const double v : on_host(values)) {
     const double t = v == v ? std::clamp(place_in(v, range), 0.0, 1.0) : 0;
-    pixels.push_back(static_cast<std::uint8_t>(255 * t + 0.5));
+    pixels.push_back(rounded(255 * t));
   }
   return from_vector(pixels, values.shape());
 }

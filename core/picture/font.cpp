@@ -115,7 +115,7 @@ bool has_ink(char character, int x, int y) {
   if (x < 0 || x >= kColumns || y < 0 || y >= kRows) return false;
   const bool known = character >= ' ' && character <= '~';
   const std::string_view glyph = known ? kGlyphs[static_cast<std::size_t>(character - ' ')] : kBox;
-  const auto place = static_cast<std::size_t>(y * (kColumns + 1) + x);
+  const auto place = static_cast<std::size_t>(y) * (kColumns + 1) + static_cast<std::size_t>(x);
   return place < glyph.size() && glyph[place] == '#';
 }
 

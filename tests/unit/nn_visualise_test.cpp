@@ -51,6 +51,19 @@ TEST(Visualise, ResidualsAreGoneThrough) {
       {"\"5.body.7\"", "3.body.4"}));
 }
 
+TEST(Visualise, BranchesAreGoneThrough) {
+  const Sequential net{Concat{Conv2D(2, 3, {.padding = Same}), Sequential{}, Conv2D(1, 1)}, GlobalAvgPool()};
+  net.build({6, 6, 2});
+  net.eval();
+  const Tensor x = noise({2, 6, 6, 2});
+  const auto all = activations(net, x);
+  std::vector<std::string> paths;
+  for (const Activation& a : all) paths.push_back(a.path);
+  EXPECT_EQ(paths, (std::vector<std::string>{"0.0", "0.1", "0.2", "0", "1"}));
+  EXPECT_EQ(all[3].y.shape(), Shape({2, 6, 6, 5}));
+  EXPECT_TRUE(equal_bits(all.back().y, net(x)));
+}
+
 TEST(Visualise, SaliencyOfAConvolutionIsItsFilterAtTheLargestValue) {
   const Sequential net{Conv2D(2, 3, {.padding = Same})};
   net.build({7, 7, 1});

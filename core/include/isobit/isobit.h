@@ -16,9 +16,11 @@
 #include <isobit/ops.h>
 #include <isobit/optim.h>
 #include <isobit/parts.h>
+#include <isobit/picture.h>
 #include <isobit/random.h>
 #include <isobit/saved_model.h>
 #include <isobit/shape.h>
 #include <isobit/tensor.h>
 #include <isobit/timer.h>
 #include <isobit/train.h>
+#include <isobit/visualise.h>
