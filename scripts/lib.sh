@@ -51,7 +51,7 @@ packages_lint=(clang-format clang-tidy shellcheck)
 # shellcheck disable=SC2034
 packages_fresh=(debootstrap)
 # shellcheck disable=SC2034
-packages_python=(python3 python3-venv)
+packages_python=(python3 python3-dev python3-venv)
 # shellcheck disable=SC2034
 packages_peers=(libdnnl-dev libopenblas-dev)
 

@@ -24,6 +24,10 @@ def _tensor(data, shape, dtype, device, requires_grad, grad):
     return t
 
 
+def make_init(*fields):
+    return _core._init(*fields)
+
+
 def reduce_tensor(t):
     marked = t.is_leaf and t.requires_grad
     return _tensor, (t.tobytes(), t.shape, str(t.dtype), str(t.device), marked, t.grad if marked else None)
@@ -33,15 +37,16 @@ class _Structure:
     """A layer without its tensors."""
 
     def __init__(self, layer, known):
-        from isobit.nn import Module, Sequential
+        from isobit.nn import Module
+        from isobit.nn._containers import _Container
 
         self.cls = type(layer)
         self.made = None
         children = layer.children()
-        if isinstance(layer, (Sequential, Module)):
+        if isinstance(layer, (_Container, Module)):
             self.arguments = None
             self.children = {name: _structure(child, known) for name, child in children.items()}
-            self.attributes = {k: _replace(v, known) for k, v in vars(layer).items() if k != "_net"}
+            self.attributes = {k: _replace(v, known) for k, v in vars(layer).items()}
         elif "options" in vars(layer):
             self.arguments = {k: _replace(v, known) for k, v in layer.options.items()}
         else:
@@ -59,28 +64,29 @@ class _Structure:
         return self.made
 
     def _make(self):
-        from isobit.nn import Module, Sequential
+        from isobit.nn import Module
+        from isobit.nn._containers import _Container
 
         if self.arguments is not None:
             return self.cls(**{k: _put_back(v) for k, v in self.arguments.items()})
         layer = self.cls.__new__(self.cls)
-        if issubclass(self.cls, Sequential):
-            Sequential.__init__(layer)
-            for name, child in self.children.items():
-                layer.add(name, child.make())
-        else:
+        if issubclass(self.cls, Module):
             Module.__init__(layer)
-            for name, child in self.children.items():
-                layer.add_child(name, child.make())
+            add = layer.add_child
+        else:
+            _Container.__init__(layer)
+            add = layer.add
+        for name, child in self.children.items():
+            add(name, child.make())
         for name, value in self.attributes.items():
             object.__setattr__(layer, name, _put_back(value))
         return layer
 
 
 def _structure(layer, known):
-    if id(layer) not in known:
-        known[id(layer)] = _Structure(layer, known)
-    return known[id(layer)]
+    if layer not in known:  # equal handles are of one layer
+        known[layer] = _Structure(layer, known)
+    return known[layer]
 
 
 def _map(value, kind, change):

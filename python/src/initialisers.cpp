@@ -58,7 +58,7 @@ void bind_initialisers(nb::module_& m) {
            })
       .def("__reduce__", [](const nn::Init& i) {
         return nb::make_tuple(
-            nb::module_::import_("isobit._core").attr("_init"),
+            nb::module_::import_("isobit._pickle").attr("make_init"),
             nb::make_tuple(static_cast<int>(i.kind), i.gaussian, static_cast<int>(i.fan), i.gain, i.a, i.b));
       });
   m.def("_init", [](int kind, bool gaussian, int fan, double gain, double a, double b) {

@@ -151,27 +151,27 @@ void bind_activations(nb::module_& m) {
   m.def("log_softmax", []() -> nn::Layer { return nn::LogSoftmax(); });
 }
 
+/// A handle of the class that can add, to the same module.
+void add_to(const nn::Layer& net, std::string name, LayerArg layer) {
+  if (net.module().kind() == "Concat") {
+    nn::Concat handle;
+    static_cast<nn::Layer&>(handle) = net;
+    handle.add(std::move(name), layer("layer"));
+  } else {
+    nn::Sequential handle;
+    static_cast<nn::Layer&>(handle) = net;
+    handle.add(std::move(name), layer("layer"));
+  }
+}
+
 void bind_others(nb::module_& m) {
   m.def("input", [](ShapeArg sample, double mean, double deviation) -> nn::Layer {
     return nn::Input(sample("sample"), {mean, deviation});
   });
   m.def("dropout", [](double p) -> nn::Layer { return nn::Dropout(p); });
   m.def("flatten", []() -> nn::Layer { return nn::Flatten(); });
-  m.def("lambda_", [](std::string name, nb::callable function) -> nn::Layer {
-    return nn::Lambda(std::move(name), [f = Callable(std::move(function))](const Tensor& x) {
-      nb::gil_scoped_acquire locked;
-      const nb::object y = f.get()(x);
-      const Tensor* t = nullptr;
-      if (!nb::try_cast(y, t) || t == nullptr)
-        throw nb::type_error("Lambda: the function must return a Tensor");
-      return *t;
-    });
-  });
-  nb::class_<nn::Sequential, nn::Layer>(m, "Sequential")
-      .def(nb::init<>())
-      .def("add", [](nn::Sequential& net, std::string name, LayerArg layer) {
-        net.add(std::move(name), layer("layer"));
-      });
+  m.def("sequential", []() -> nn::Layer { return nn::Sequential(); });
+  m.def("concat", []() -> nn::Layer { return nn::Concat(); });
   m.def(
       "residual",
       [](LayerArg body, nb::handle projection) -> nn::Layer {
@@ -191,6 +191,7 @@ void bind_layers(nb::module_& m) {
   bind_norms(layers);
   bind_activations(layers);
   bind_others(layers);
+  layers.def("add", &add_to, "net"_a, "name"_a, "layer"_a);
 }
 
 }  // namespace isobit::python

@@ -27,6 +27,8 @@ NB_MODULE(_core, m) {
   using namespace isobit::python;
   m.doc() = "isobit's C++ library; import isobit, which gives its names.";
   nb::register_exception_translator(translate);
+  nb::set_leak_warnings(
+      false);  // what a hook or an op of the user's own holds may live until the process ends
   bind_device(m);
   bind_tensor(m);
   bind_conv(m);
@@ -38,4 +40,5 @@ NB_MODULE(_core, m) {
   bind_io(m);
   bind_optim(m);
   bind_train(m);
+  bind_saved(m);
 }

@@ -1,7 +1,9 @@
 // Layers and modules: what every layer can do, and modules written in Python.
 #include "layer.h"
 
+#include <isobit/autograd.h>
 #include <isobit/nn_module.h>
+#include <isobit/saved_model.h>
 
 #include "module.h"
 
@@ -13,6 +15,33 @@ struct ObjectOwner {
   std::shared_ptr<PyObject> object;
   void operator()(nn::Module*) { object.reset(); }
 };
+
+// ---- garbage collection: networks hold Python objects, among them modules whose class refers to everything
+
+/// The object that a child keeps alive, if this network alone has it do so.
+PyObject* owned_object(const nn::Layer& child) {
+  if (child.pointer().use_count() != 1) return nullptr;
+  const auto* owner = std::get_deleter<ObjectOwner>(child.pointer());
+  return owner != nullptr && owner->object.use_count() == 1 ? owner->object.get() : nullptr;
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!nb::inst_ready(self)) return 0;
+  const nn::Layer& layer = *nb::inst_ptr<nn::Layer>(self);
+  if (!layer || layer.pointer().use_count() != 1) return 0;
+  for (const nn::Child& child : layer.module().children()) Py_VISIT(owned_object(child.layer));
+  return 0;
+}
+
+int clear(PyObject* self) {
+  if (nb::inst_ready(self)) *nb::inst_ptr<nn::Layer>(self) = nn::Layer();
+  return 0;
+}
+
+PyType_Slot layer_slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(&traverse)},
+                             {Py_tp_clear, reinterpret_cast<void*>(&clear)},
+                             {0, nullptr}};
 
 // ---- modules written in Python
 
@@ -33,7 +62,7 @@ class PythonModule final : public nn::Module {
   }
   std::string kind() const override {
     nb::gil_scoped_acquire locked;
-    return nb::cast<std::string>(self_.type().attr("__name__"));
+    return nb::cast<std::string>(self_.attr("_kind")());
   }
   std::string describe() const override {
     nb::gil_scoped_acquire locked;
@@ -42,13 +71,28 @@ class PythonModule final : public nn::Module {
   nn::Plan plan(const Shape& in) const override {
     nb::gil_scoped_acquire locked;
     const nb::object result = self_.attr("plan")(to_tuple(in));
-    return result.is_none() ? Module::plan(in) : nb::cast<nn::Plan>(result);
+    if (!result.is_none()) return nb::cast<nn::Plan>(result);
+    nn::Plan plan = Module::plan(in);
+    if (children().empty()) plan.output = dry_run(in);
+    return plan;
   }
   void add(std::string name, nn::Layer child) { add_child(std::move(name), std::move(child)); }
   Tensor parameter_at(int i) const { return parameter(i); }
   Tensor buffer_at(int i) { return buffer(i); }
 
  private:
+  /// What forward makes of one sample of zeros.
+  Shape dry_run(const Shape& in) const {
+    const NoGrad no_grad;
+    const nn::NetworkState here = state() ? *state() : nn::NetworkState();
+    const nb::object y = self_.attr("forward")(zeros(in.inserted(0, 1), {here.dtype, here.device}));
+    const Tensor t = TensorKind::parse(y, "forward's result");
+    if (!t.defined() || t.rank() < 1 || t.shape(0) != 1)
+      fail("nn", "{} turned one sample {} into {}: the first axis must stay the batch", kind(), in,
+           t.defined() ? fmt::format("{}", t.shape()) : "None");
+    return t.shape().sub(1, t.rank());
+  }
+
   nb::handle self_;
 };
 
@@ -183,6 +227,15 @@ void bind_module(nb::class_<nn::Layer>& layer) {
            [](nb::handle self) {
              nb::cast<nn::Layer&>(self) = nn::Layer(std::make_shared<PythonModule>(self));
            })
+      .def("_option_list",
+           [](const nn::Layer& l) -> nb::object {
+             const auto options = l.module().option_list();
+             if (!options) return nb::none();
+             nb::dict result;
+             for (const auto& [name, value] : *options)
+               result[name.c_str()] = std::visit([](const auto& v) { return nb::cast(v); }, value);
+             return result;
+           })
       .def(
           "_add_child",
           [](const nn::Layer& l, std::string name, LayerArg child) {
@@ -198,14 +251,15 @@ void bind_module(nb::class_<nn::Layer>& layer) {
 
 nn::Layer kept_layer(nb::handle object, const char* name) {
   nn::Layer* layer = nullptr;
+  if (nb::isinstance<nn::Layer>(object) && !nb::inst_ready(object))
+    throw nb::type_error(fmt::format("{}: {}.__init__ did not call super().__init__()", name,
+                                     nb::type_name(object.type()).c_str())
+                             .c_str());
   if (!nb::try_cast(object, layer) || layer == nullptr)
     throw nb::type_error(fmt::format("{}: expected a layer, got an object of type {}", name,
                                      nb::type_name(object.type()).c_str())
                              .c_str());
-  if (!*layer)
-    throw nb::type_error(fmt::format("{}: {}.__init__ did not call super().__init__()", name,
-                                     nb::type_name(object.type()).c_str())
-                             .c_str());
+  if (!*layer) fail("nn", "{}: this layer is empty", name);
   return nn::Layer(
       std::shared_ptr<nn::Module>(layer->pointer().get(), ObjectOwner{shared_count(nb::borrow(object))}));
 }
@@ -214,7 +268,7 @@ nb::object to_object(const nn::Layer& layer) {
   if (!layer) return nb::none();
   if (const auto* owner = std::get_deleter<ObjectOwner>(layer.pointer()); owner != nullptr && owner->object)
     return nb::borrow(owner->object.get());
-  return nb::cast(layer);
+  return nb::module_::import_("isobit.nn._made").attr("from_library")(nb::cast(layer));
 }
 
 nb::dict to_dict(const nn::StateDict& state) {
@@ -240,8 +294,8 @@ nn::StateDict to_state(nb::handle mapping, const char* name) {
 }
 
 void bind_nn(nb::module_& m) {
-  nb::class_<nn::Layer> layer(m, "Layer", "What every layer and network can do.",
-                              nb::is_weak_referenceable());
+  nb::class_<nn::Layer> layer(m, "Layer", "What every layer and network can do.", nb::is_weak_referenceable(),
+                              nb::type_slots(layer_slots));
   layer.def(nb::init<>())
       .def(
           "__init__",

@@ -5,12 +5,11 @@ from isobit._core import layers as _make
 from isobit.nn._made import Made
 
 
-class Sequential(Layer):
-    """One layer after another, named "0", "1", ... or as given to add. A list or a generator of layers will do too."""
+class _Container(Layer):
+    """Layers with names, "0", "1", ... or as given to add. A list or a generator of layers will do too."""
 
     def __init__(self, *layers):
-        self._net = _make.Sequential()
-        super().__init__(self._net)
+        super().__init__(self._make())
         if len(layers) == 1 and not isinstance(layers[0], Layer):
             layers = tuple(layers[0])
         for layer in layers:
@@ -19,7 +18,7 @@ class Sequential(Layer):
     def add(self, *named_layer):
         """add(layer) or add(name, layer); returns the network. ValueError for one that is built."""
         name, layer = named_layer if len(named_layer) == 2 else (str(len(self)), *named_layer)
-        self._net.add(name, layer)
+        _make.add(self, name, layer)
         return self
 
     def __len__(self):
@@ -29,11 +28,24 @@ class Sequential(Layer):
         return iter(self.children().values())
 
     def __getitem__(self, index):
-        """The layer that was put in; by its number, its name, or a slice (a new Sequential of the same layers)."""
+        """The layer that was put in; by its number, its name, or a slice (a new network of the same layers)."""
         if isinstance(index, str):
             return self.children()[index]
         layers = list(self)
-        return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
+        return type(self)(*layers[index]) if isinstance(index, slice) else layers[index]
+
+
+class Sequential(_Container):
+    """One layer after another."""
+
+    _make = staticmethod(_make.sequential)
+
+
+class Concat(_Container):
+    """The outputs of the branches, all on the same x, one after the other along the channels (the last axis).
+    Sequential() is the branch that gives x itself."""
+
+    _make = staticmethod(_make.concat)
 
 
 class Residual(Made):
@@ -41,14 +53,6 @@ class Residual(Made):
 
     def __init__(self, body, projection=None):
         super().__init__(_make.residual(body, projection))
-
-
-class Lambda(Made):
-    """Any function of a tensor as a layer without parameters: Lambda("Square", lambda x: x * x). Shapes are found by
-    running it on one sample of zeros."""
-
-    def __init__(self, name, function):
-        super().__init__(_make.lambda_(name, function))
 
 
 class Module(Layer):
@@ -90,9 +94,12 @@ class Module(Layer):
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, x)")
 
     def plan(self, sample):
-        """What the module itself needs for one sample of that shape: a Plan, or None (nothing; a module without
-        children keeps the shape)."""
+        """What the module itself needs for one sample of that shape: a Plan, or None for nothing (the shape of the
+        output is then found by running the module on a sample of zeros)."""
         return None
+
+    def _kind(self):
+        return type(self).__name__
 
     def describe(self):
         """What a table shows."""
@@ -105,3 +112,22 @@ class Module(Layer):
     def buffer(self, i):
         """Buffer i of the plan; None before build."""
         return self._buffer(i)
+
+
+class Lambda(Module):
+    """Any function of a tensor as a layer without parameters: Lambda("Square", lambda x: x * x). Shapes are found by
+    running it on one sample of zeros."""
+
+    def __init__(self, name, function):
+        super().__init__()
+        self.name = name
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+    def _kind(self):
+        return self.name
+
+    def describe(self):
+        return self.name

@@ -1,0 +1,102 @@
+"""A short LeNet training: the same digest by the Trainer, by a loop in Python, in parts, on simt, and by the program."""
+
+import json
+import os
+import struct
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+
+import isobit
+from isobit import data, models, optim, train
+from support import TestCase
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+PROGRAM = os.environ.get("ISOBIT_PROGRAM", os.path.join(ROOT, "build", "release", "isobit"))
+
+
+def arrays(count, seed):
+    r = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.int64) % 10
+    images = r.integers(0, 64, (count, 28, 28, 1), dtype=np.uint8)
+    for i, label in enumerate(labels):
+        images[i, 2 * label : 2 * label + 4, 8:20] += 150
+    return images, labels
+
+
+def sets():
+    return data.TrainTest(*(data.Dataset(*map(isobit.from_numpy, arrays(n, s))) for n, s in ((192, 1), (64, 2))))
+
+
+def write_idx(folder):
+    for name, (count, seed) in {"train": (192, 1), "t10k": (64, 2)}.items():
+        images, labels = arrays(count, seed)
+        with open(os.path.join(folder, f"{name}-images-idx3-ubyte"), "wb") as file:
+            file.write(struct.pack(">IIII", 0x803, count, 28, 28) + images.tobytes())
+        with open(os.path.join(folder, f"{name}-labels-idx1-ubyte"), "wb") as file:
+            file.write(struct.pack(">II", 0x801, count) + labels.astype(np.uint8).tobytes())
+
+
+class Training(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        trainer = train.Trainer(models.lenet(), train.Options(epochs=2, batch=32), sets(), model="lenet")
+        cls.outcome = trainer.run()
+        cls.digest = trainer.net.digest()
+
+    def test_it_learns(self):
+        self.assertTrue(self.outcome.finished)
+        self.assertGreater(self.outcome.evaluation.accuracy, 0.5)
+        self.assertEqual(self.outcome.progress.at.step, 12)
+
+    def test_a_loop_in_python(self):
+        both = sets()
+        normalise = data.channel_statistics(both.train)
+        net = models.lenet().build(both.train.image_shape, seed=1)
+        sgd = optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        schedule, step = optim.cosine(12), 0
+        for epoch in range(2):
+            for images, labels in data.Batches(both.train, 32, seed=1, epoch=epoch, normalise=normalise):
+                isobit.cross_entropy(net(images), labels).backward()
+                sgd.set_lr_factor(schedule(step))
+                sgd.step()
+                step += 1
+        self.assertEqual(net.digest(), self.digest)
+        self.assertEqual(isobit.accuracy(net, both.test, normalise=normalise), self.outcome.evaluation.accuracy)
+
+    def test_in_parts_interrupted_and_resumed(self):
+        trainer = train.Trainer(models.lenet(), train.Options(epochs=2, batch=32), sets(), model="lenet")
+        trainer.run(micro_batch=16, steps=5)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "checkpoint")
+            train.save(path, trainer.checkpoint())
+            checkpoint = train.load(path)
+        self.assertEqual((checkpoint.model, checkpoint.at.step, checkpoint.options.batch), ("lenet", 5, 32))
+        resumed = train.Trainer.resume(models.make(checkpoint.model), checkpoint, sets())
+        resumed.run()
+        self.assertEqual(resumed.net.digest(), self.digest)
+
+    def test_on_simt(self):
+        if not any(d.device == "simt" for d in isobit.devices()):
+            self.skipTest("this build has no simt")
+        first = {}
+        for device in ("cpu", "simt"):
+            trainer = train.Trainer(models.lenet(), train.Options(epochs=2, batch=32), sets(), device)
+            trainer.run(micro_batch=16, steps=1)
+            first[device] = trainer.net.digest()
+        self.assertEqual(first["cpu"], first["simt"])
+
+    def test_the_program(self):
+        if not os.access(PROGRAM, os.X_OK):
+            self.skipTest(f"the program is not built: no {PROGRAM}")
+        with tempfile.TemporaryDirectory() as folder:
+            write_idx(folder)
+            done = subprocess.run([PROGRAM, "train", "--data", folder, "--epochs", "2", "--batch", "32", "--json"],
+                                  capture_output=True, text=True, check=True)  # fmt: skip
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["digest"], self.digest)
+
+
+if __name__ == "__main__":
+    unittest.main()
