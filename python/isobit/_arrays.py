@@ -10,7 +10,7 @@ _WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64
 
 
 def _is_bfloat16(array):
-    return array.dtype.name == "bfloat16"  # ml_dtypes gives NumPy this type
+    return array.dtype.kind == "V" and array.dtype.name == "bfloat16"  # ml_dtypes gives NumPy this type
 
 
 def from_numpy(array):

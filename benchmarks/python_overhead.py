@@ -1,7 +1,7 @@
 """What a call from Python costs: small ops, and the exchange with NumPy and PyTorch. Prints microseconds: the median of
 repeated runs, and the range of the middle half of them. Each op's result is checked before its time is taken.
 
-    python python/bench_overhead.py [--program build/release/isobit]
+    build/python-venv/bin/python benchmarks/python_overhead.py [--program build/release/isobit]
 
 With --program the C++ library's costs follow, as `isobit bench overhead` gives them."""
 
