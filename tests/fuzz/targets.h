@@ -5,6 +5,7 @@
 #include <isobit/error.h>
 #include <isobit/io.h>
 #include <isobit/nn.h>
+#include <isobit/npz.h>
 #include <isobit/saved_model.h>
 #include <isobit/train_checkpoint.h>
 #include <zlib.h>
@@ -43,6 +44,18 @@ inline void safetensors(Input input) {
     const io::SafeTensors again = io::decode_safetensors(bytes, "again");
     require(again.metadata == file.metadata && again.tensors.size() == file.tensors.size());
     require(io::digest(again.tensors) == io::digest(file.tensors));
+  } catch (const Error&) {
+  }
+}
+
+/// What was read is written and read again: the same arrays, whatever order and packing they had.
+inline void npz(Input input) {
+  try {
+    const io::NamedTensors arrays = io::decode_npz(input, "input");
+    const io::NamedTensors again = io::decode_npz(io::encode_npz(arrays), "again");
+    require(again.size() == arrays.size());
+    for (std::size_t i = 0; i < arrays.size(); ++i)
+      require(again[i].first == arrays[i].first && equal_bits(again[i].second, arrays[i].second));
   } catch (const Error&) {
   }
 }
@@ -169,9 +182,8 @@ struct Target {
   void (*run)(Input);
 };
 inline constexpr Target targets[] = {
-    {"idx", idx},       {"idx_gzip", idx}, {"safetensors", safetensors}, {"png", png},
-    {"jpeg", jpeg},     {"cifar", cifar},  {"checkpoint", checkpoint},   {"model", model},
-    {"shapes", shapes},
+    {"idx", idx},   {"idx_gzip", idx}, {"safetensors", safetensors}, {"npz", npz},     {"png", png},
+    {"jpeg", jpeg}, {"cifar", cifar},  {"checkpoint", checkpoint},   {"model", model}, {"shapes", shapes},
 };
 /// Those of the reader of ONNX's files, which not every build has.
 std::span<const Target> onnx_targets();
