@@ -18,6 +18,7 @@ void add_devices(CLI::App& app, Run& chosen);
 void add_bench(CLI::App& app, Run& chosen);
 void add_verify(CLI::App& app, Run& chosen);
 void add_explain(CLI::App& app, Run& chosen);
+void add_compare(CLI::App& app, Run& chosen);
 void add_support(CLI::App& app, Run& chosen);
 
 }  // namespace isobit::cli

@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
       "  isobit predict lenet.safetensors shoe.png classify a picture with it\n"
       "  isobit devices                            what can compute here\n"
       "  isobit verify                             do all devices give the same bits\n"
+      "  isobit compare lenet.safetensors --against torch   where and why two implementations differ\n"
       "  isobit explain conv ic1ih5oc1kh3ph1 --at 0,0,0,0   every tap of one output of a convolution\n"
       "\n"
       "Each subcommand explains itself: isobit train --help"};
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
   isobit::cli::add_bench(app, run);
   isobit::cli::add_verify(app, run);
   isobit::cli::add_explain(app, run);
+  isobit::cli::add_compare(app, run);
   isobit::cli::add_support(app, run);
   try {
     app.parse(argc, argv);
