@@ -2,6 +2,7 @@
 // own ops.
 #include <gtest/gtest.h>
 #include <isobit/autograd.h>
+#include <isobit/gpu.h>
 #include <isobit/ops.h>
 
 #include <thread>
@@ -124,7 +125,17 @@ TEST(Autograd, AStaleSavedTensorIsAnErrorNotAWrongGradient) {
   good.backward();
   EXPECT_EQ(values(x.grad()), (V{3, 4}));
   memory[1] = 9;
-  expect_error([&] { z.backward(); }, "foreign memory");
+  expect_error([&] { z.backward(); }, "in memory of others that changed since it was saved");
+
+  const Tensor before = sum(x * w);  // saved first, then lent: not watched, and no false alarm
+  Tensor lent = leaf({7, 8}).detach();
+  share_memory(w);
+  share_memory(lent);
+  EXPECT_NO_THROW(before.backward());
+  const Tensor same = sum(x * lent), changed = sum(x * lent);
+  EXPECT_NO_THROW(same.backward());
+  static_cast<double*>(const_cast<void*>(lent.raw()))[0] = 9;  // as NumPy writes
+  expect_error([&] { changed.backward(); }, "in memory of others that changed since it was saved");
 }
 
 TEST(Autograd, HooksSeeCompleteGradientsAndMayReplaceThem) {
