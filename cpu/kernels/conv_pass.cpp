@@ -89,8 +89,9 @@ class PassRunner {
     const Scratch<T> packed(panels.packed_elements());
     finite_ = panels.pack_all(packed.data(), skips_);
     panels_ = &panels;
-    streams_ = can_stream() &&
-               out_bytes() > (terms_ <= kFewTerms ? kFewTermsBytes : static_cast<double>(last_level_cache()));
+    streams_ =
+        can_stream() &&
+        pass_.out_bytes() > (terms_ <= kFewTerms ? kFewTermsBytes : static_cast<double>(last_level_cache()));
 
     const bool widen_bias = pass_.bias.data != nullptr && size_of(pass_.bias.dtype) != sizeof(T);
     const Scratch<T> bias(widen_bias ? out_channels_ : 0);
@@ -102,18 +103,12 @@ class PassRunner {
   }
 
  private:
-  // The output's bytes; of its elements every one belongs to some pass like this.
-  double out_bytes() const {
-    double bytes = static_cast<double>(pass_.n * pass_.pitch()) * sizeof(T);
-    for (const PassAxis& axis : pass_.axis) bytes *= static_cast<double>(axis.place);
-    return bytes;
-  }
   // Whole lines from the registers to memory, which nothing reads again.
   bool can_stream() const {
-    return !narrow_ && !pass_.then && reinterpret_cast<std::uintptr_t>(pass_.out) % kLine == 0 &&
-           pass_.columns * std::int64_t{sizeof(T)} % kLine == 0 &&
-           pass_.pitch() * std::int64_t{sizeof(T)} % kLine == 0 &&
-           tiles_.width() * std::int64_t{sizeof(T)} % kLine == 0;
+    const std::int64_t size = size_of(pass_.dtype);
+    return !pass_.then && reinterpret_cast<std::uintptr_t>(pass_.out) % kLine == 0 &&
+           pass_.columns * size % kLine == 0 && pass_.pitch() * size % kLine == 0 &&
+           tiles_.width() * size % kLine == 0;
   }
 
   void plan_tasks() {
@@ -199,9 +194,10 @@ class PassRunner {
     const bool whole = last - first == pitch;
     std::int64_t from = 0, to = 0, count = 0;
     const auto put = [&] {
-      narrow(sums + from * out_channels_ + first,
-             static_cast<char*>(pass_.out) + (to + first) * size_of(pass_.dtype), pass_.dtype,
-             count * (last - first));
+      const auto convert = streams_ ? narrow_past<T> : narrow<T>;
+      convert(sums + from * out_channels_ + first,
+              static_cast<char*>(pass_.out) + (to + first) * size_of(pass_.dtype), pass_.dtype,
+              count * (last - first));
       count = 0;
     };
     for_each_place(u, [&](std::int64_t i, std::int64_t place) {
@@ -292,7 +288,7 @@ class PassRunner {
       tile.accumulate = block > 0;
       const bool last = block + step >= blocks_;
       tile.relu = last && pass_.relu;
-      tile.stream = streams_ && tile.blocks == blocks_;
+      tile.stream = streams_ && !narrow_ && tile.blocks == blocks_;
       for (std::int64_t from = panel_begin; from < panel_end; from += chunk) {
         const std::int64_t count = std::min(chunk, panel_end - from);
         T* to = packed.data();

@@ -66,6 +66,12 @@ struct Pass {
 
   /// Elements between neighbouring places of the output.
   std::int64_t pitch() const { return out_pitch > 0 ? out_pitch : groups * columns; }
+  /// Of the output; of its elements every one belongs to some pass like this.
+  double out_bytes() const {
+    double bytes = static_cast<double>(n * pitch() * size_of(dtype));
+    for (const PassAxis& a : axis) bytes *= static_cast<double>(a.place);
+    return bytes;
+  }
   /// Columns [first, first + count) of the only group.
   Pass some_columns(std::int64_t first, std::int64_t count) const {
     Pass part = *this;

@@ -11,6 +11,7 @@
 #define HWY_TARGET_INCLUDE "cpu/kernels/gemm_convert.cpp"
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/simd-inl.h"
+#include "hwy/cache_control.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -44,6 +45,21 @@ HWY_INLINE void narrow_halves(const float* from, Half* to, std::size_t count) {
   std::size_t i = 0;
   for (; i + size <= count; i += size) store(load<float>(from + i), to + i);
   if (i < count) store_n(load_n<float>(from + i, count - i), to + i, count - i);
+}
+
+// Whole lines, past the caches.
+template <class Half>
+HWY_INLINE void narrow_lines(const float* from, Half* to, std::size_t count) {
+  constexpr std::size_t kLine = 64 / sizeof(Half);
+  constexpr std::size_t lanes = Vec<float>::size;  // that are stored together, or loads would wait
+  constexpr hn::Rebind<std::uint16_t, Tag<float>> d;
+  alignas(64) Half line[kLine];
+  for (; count >= kLine; count -= kLine, from += kLine, to += kLine) {
+    narrow_halves(from, line, kLine);
+    for (std::size_t i = 0; i < kLine; i += lanes)
+      hn::Stream(hn::Load(d, reinterpret_cast<const std::uint16_t*>(line + i)), d,
+                 reinterpret_cast<std::uint16_t*>(to + i));
+  }
 }
 
 // No exponent of all ones.
@@ -90,6 +106,12 @@ void narrow_f16(const float* from, f16* to, std::size_t count) {
 void narrow_bf16(const float* from, bf16* to, std::size_t count) {
   narrow_halves(from, to, count);
 }
+void narrow_past_f16(const float* from, f16* to, std::size_t count) {
+  narrow_lines(from, to, count);
+}
+void narrow_past_bf16(const float* from, bf16* to, std::size_t count) {
+  narrow_lines(from, to, count);
+}
 
 }  // namespace isobit::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -104,6 +126,8 @@ HWY_EXPORT(widen_rows_f16);
 HWY_EXPORT(widen_rows_bf16);
 HWY_EXPORT(narrow_f16);
 HWY_EXPORT(narrow_bf16);
+HWY_EXPORT(narrow_past_f16);
+HWY_EXPORT(narrow_past_bf16);
 }  // namespace isobit::cpu
 
 namespace isobit::cpu::gemm {
@@ -157,6 +181,16 @@ bool all_finite(Source from, std::int64_t count) {
   return finite.load();
 }
 
+template <class T>
+void narrow_past(const T* from, void* to, DType dtype, std::int64_t count) {
+  const std::size_t n = static_cast<std::size_t>(count);
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (dtype == DType::f16) return HWY_DYNAMIC_DISPATCH(narrow_past_f16)(from, static_cast<f16*>(to), n);
+    if (dtype == DType::bf16) return HWY_DYNAMIC_DISPATCH(narrow_past_bf16)(from, static_cast<bf16*>(to), n);
+  }
+  narrow(from, to, dtype, count);
+}
+
 void widen_rows(Source from, std::int64_t pitch, std::int64_t rows, std::int64_t columns, float* to,
                 std::int64_t width) {
   const std::size_t n = static_cast<std::size_t>(columns);
@@ -170,6 +204,8 @@ template void widen(Source, float*, std::int64_t);
 template void widen(Source, double*, std::int64_t);
 template void narrow(const float*, void*, DType, std::int64_t);
 template void narrow(const double*, void*, DType, std::int64_t);
+template void narrow_past(const float*, void*, DType, std::int64_t);
+template void narrow_past(const double*, void*, DType, std::int64_t);
 
 }  // namespace isobit::cpu::gemm
 #endif

@@ -59,6 +59,10 @@ template <class T>
 void widen(Source from, T* to, std::int64_t count);
 template <class T>
 void narrow(const T* from, void* to, DType dtype, std::int64_t count);
+/// The same past the caches: whole lines of f16 or bf16, `to` on a line; hwy::FlushStream() when all is
+/// stored.
+template <class T>
+void narrow_past(const T* from, void* to, DType dtype, std::int64_t count);
 /// Rows of f16 or bf16, `pitch` elements apart: to[row * width + column], widened, for `columns` columns.
 void widen_rows(Source from, std::int64_t pitch, std::int64_t rows, std::int64_t columns, float* to,
                 std::int64_t width);

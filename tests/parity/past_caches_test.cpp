@@ -7,6 +7,8 @@
 #include <functional>
 
 #include "core/backend.h"
+#include "cpu/kernels/conv_backward_filter.h"
+#include "cpu/kernels/conv_forward.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/reference/reference.h"
 #include "cpu/runtime/properties.h"
@@ -74,6 +76,31 @@ TEST_F(PastCaches, ElementWise) {
     expect_equal(
         dtype, n, [&](View y) { fast::strided_copy(g, x.view(), y); },
         [&](View y) { plain::strided_copy(g, x.view(), y); });
+  }
+}
+
+// Three panels of filters; of f16 whole lines are converted. The gradient of the filter asks for dy ahead of
+// its tiles.
+TEST_F(PastCaches, Convolutions) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    ConvGeometry g;
+    g.c = 2, g.k = 96;
+    g.axis[1] = {.in = 12, .filter = 3, .out = 12, .pad_before = 1, .pad_after = 1};
+    g.axis[2] = {.in = 12, .out = 12};
+    g.n = rows_beyond(g.positions() * g.k, dtype);
+    const FencedBuffer x = uniform(dtype, g.x_size(), 1), w = uniform(dtype, g.w_size(), 2),
+                       bias = uniform(dtype, g.k, 3), dy = uniform(dtype, g.y_size(), 4);
+    Epilogue epilogue;
+    epilogue.bias = bias.read();
+    expect_equal(
+        dtype, g.y_size(),
+        [&](View y) { fast::conv_forward_implicit_gemm(g, x.view(), w.view(), epilogue, y); },
+        [&](View y) { plain::conv_forward(g, x.view(), w.view(), epilogue, y); });
+    FencedBuffer expected(dtype, g.w_size()), got(dtype, g.w_size());
+    plain::conv_backward_filter(g, x.view(), dy.view(), expected.view());
+    fast::conv_backward_filter_implicit_gemm(g, x.view(), dy.view(), got.view());
+    EXPECT_TRUE(got.fences_hold());
+    EXPECT_TRUE(equal_bits(expected.read(), got.read()));
   }
 }
 
