@@ -110,7 +110,7 @@ nb::object export_as(const Tensor& t, bool nchw, const char* name, PyCapsule_Des
   write_axes(t.shape(), nchw, out->shape, out->strides);
   PyObject* capsule = PyCapsule_New(&out->header, name, destructor);
   if (capsule == nullptr) throw nb::python_error();
-  out.release();
+  static_cast<void>(out.release());  // the capsule owns it
   return nb::steal(capsule);
 }
 
