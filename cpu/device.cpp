@@ -2,12 +2,15 @@
 // set aside for the time of the call.
 #include "cpu/device.h"
 
+#include <atomic>
 #include <cstring>
 
+#include "core/fused_norm.h"
 #include "core/listed_backend.h"
 #include "core/numerics/fp_mode.h"
 #include "core/variants.h"
 #include "cpu/algorithms.h"
+#include "cpu/kernels/norm_fused.h"
 #include "cpu/runtime/isa.h"
 #include "cpu/runtime/memory_pool.h"
 #include "cpu/runtime/properties.h"
@@ -21,7 +24,7 @@ namespace {
 // Sets the caller's floating-point mode aside for the time of the call.
 using FpModeGuard = numerics::FpMode;
 
-class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants {
+class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants, public HasFusedNorm {
  public:
   CpuBackend() {
     initialize_isa();
@@ -61,6 +64,27 @@ class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants {
   void copy(void* destination, const void* source, std::int64_t bytes) override {
     copy_bytes(destination, source, bytes);
   }
+  void force_algorithm(std::string_view kernel, std::string_view algorithm) override {
+    ListedBackend::force_algorithm(kernel, algorithm);
+    if (kernel == "norm_statistics") statistics_forced_ = !algorithm.empty();
+    if (kernel == "norm_apply") apply_forced_ = !algorithm.empty();
+  }
+  void norm(const NormGeometry& g, double eps, ConstView x, ConstView gamma, ConstView beta, View mean,
+            View variance, View y) override {
+    if (!statistics_forced_ && !apply_forced_) {
+      const FpModeGuard guard;
+      if (kernels::norm_fused(g, eps, x, gamma, beta, mean, variance, y)) {
+        if (tracing::on()) {
+          tracing::record("norm_statistics", "fused", describe_all(g, x, mean, variance));
+          tracing::record("norm_apply", "fused", describe_all(g, eps, x, mean, variance, gamma, beta, y));
+        }
+        return;
+      }
+    }
+    norm_statistics(g, x, mean, variance);
+    norm_apply(g, eps, x, mean, variance, gamma, beta, y);
+  }
+
   std::vector<std::string> variants() const override { return variants_.names(); }
   void set_variant(std::string_view variant) override { variants_.set(variant); }
 
@@ -69,6 +93,7 @@ class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants {
 
  private:
   Variants variants_;
+  std::atomic<bool> statistics_forced_ = false, apply_forced_ = false;  // fused, neither would be chosen
   static void copy_bytes(void* to, const void* from, std::int64_t bytes) {
     parallel_ranges(bytes, std::int64_t{1} << 20, [&](std::int64_t begin, std::int64_t end) {
       std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin,

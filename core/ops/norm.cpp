@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "core/fused_norm.h"
+
 namespace isobit {
 
 namespace ops {
@@ -38,13 +40,6 @@ NormGeometry grouped(const Shape& x, std::int64_t groups) {
   return g;
 }
 
-Statistics statistics_of(const NormGeometry& g, const Tensor& x) {
-  const TensorOptions options{.dtype = compute_type(x.dtype()), .device = x.device()};
-  Statistics s{empty({g.statistics()}, options), empty({g.statistics()}, options)};
-  backend(x.device()).norm_statistics(g, view(x), fresh_view(s.mean), fresh_view(s.variance));
-  return s;
-}
-
 Tensor apply(const NormGeometry& g, double eps, const Tensor& x, const Statistics& s, const Tensor& gamma,
              const Tensor& beta) {
   Tensor y = empty_as(x, x.shape());
@@ -54,12 +49,28 @@ Tensor apply(const NormGeometry& g, double eps, const Tensor& x, const Statistic
   return y;
 }
 
+struct Normalized {
+  Tensor y;
+  Statistics statistics;
+};
+
 /// Normalises with the statistics of x itself.
-Tensor normalized(const char* op, const NormGeometry& g, double eps, const Tensor& x, const Statistics& s,
-                  const Tensor& gamma, const Tensor& beta) {
-  Tensor y = apply(g, eps, x, s, gamma, beta);
-  if (!recording({&x, &gamma, &beta})) return y;
-  return record(op, {x, gamma, beta}, y, {x, s.mean, s.variance, gamma}, [g, eps](const BackwardContext& c) {
+Normalized normalized(const char* op, const NormGeometry& g, double eps, const Tensor& x, const Tensor& gamma,
+                      const Tensor& beta) {
+  const TensorOptions options{.dtype = compute_type(x.dtype()), .device = x.device()};
+  Statistics s{empty({g.statistics()}, options), empty({g.statistics()}, options)};
+  Tensor y;
+  Backend& device = backend(x.device());
+  if (auto* fused = dynamic_cast<HasFusedNorm*>(&device)) {
+    y = empty_as(x, x.shape());
+    fused->norm(g, eps, view(x), view_or_null(gamma), view_or_null(beta), fresh_view(s.mean),
+                fresh_view(s.variance), fresh_view(y));
+  } else {
+    device.norm_statistics(g, view(x), fresh_view(s.mean), fresh_view(s.variance));
+    y = apply(g, eps, x, s, gamma, beta);
+  }
+  if (!recording({&x, &gamma, &beta})) return {y, s};
+  y = record(op, {x, gamma, beta}, y, {x, s.mean, s.variance, gamma}, [g, eps](const BackwardContext& c) {
     const Tensor x0 = c.saved(0), scale = c.saved(3);
     const Statistics s0{c.saved(1), c.saved(2)};
     Gradients d(3);
@@ -69,6 +80,7 @@ Tensor normalized(const char* op, const NormGeometry& g, double eps, const Tenso
     d[2] = dbeta;
     return d;
   });
+  return {y, s};
 }
 
 }  // namespace
@@ -83,8 +95,8 @@ BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
   if (g.count() == 0) fail("batch_norm", "x {} has no samples to take statistics of", x.shape());
   const Tensor scale = ops::affine("batch_norm", "gamma", gamma, x, g.channels());
   const Tensor shift = ops::affine("batch_norm", "beta", beta, x, g.channels());
-  const ops::Statistics s = ops::statistics_of(g, x);
-  return {ops::normalized("batch_norm", g, options.eps, x, s, scale, shift), s.mean, s.variance};
+  const auto [y, s] = ops::normalized("batch_norm", g, options.eps, x, scale, shift);
+  return {y, s.mean, s.variance};
 }
 
 Tensor batch_norm_inference(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
@@ -114,7 +126,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
   g.a = x.numel() / g.d;
   const Tensor scale = ops::affine("layer_norm", "gamma", gamma, x, g.channels());
   const Tensor shift = ops::affine("layer_norm", "beta", beta, x, g.channels());
-  return ops::normalized("layer_norm", g, options.eps, x, ops::statistics_of(g, x), scale, shift);
+  return ops::normalized("layer_norm", g, options.eps, x, scale, shift).y;
 }
 
 namespace {
@@ -125,7 +137,7 @@ Tensor norm_of_groups(const char* op, const Tensor& x, std::int64_t groups, cons
   if (g.b == 0) fail(op, "x {} has no positions to take statistics of", x.shape());
   const Tensor scale = ops::affine(op, "gamma", gamma, x, g.channels());
   const Tensor shift = ops::affine(op, "beta", beta, x, g.channels());
-  return ops::normalized(op, g, eps, x, ops::statistics_of(g, x), scale, shift);
+  return ops::normalized(op, g, eps, x, scale, shift).y;
 }
 
 }  // namespace

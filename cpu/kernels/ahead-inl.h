@@ -29,6 +29,31 @@ HWY_INLINE void ask_ahead(const S* x, std::int64_t size, std::int64_t at, std::i
     __builtin_prefetch(x + at, 0, 2);
 }
 
+/// Asks for what lies a page behind `at`, of an array that ends with *last, where it is read once and in
+/// order: into the first level, since it is needed soon.
+template <class S>
+HWY_INLINE void ask_next_page(const S* at, const S* last) {
+  constexpr std::ptrdiff_t kPage = 4096 / sizeof(S);
+  __builtin_prefetch(at + std::min(kPage, last - at), 0, 3);
+}
+
+/// Asks for a row of a matrix while one some rows before it is worked at.
+template <class S>
+class RowAhead {
+ public:
+  RowAhead(const S* x, std::int64_t rows, std::int64_t columns, std::int64_t row)
+      : at_(x + std::min(row + std::max<std::int64_t>(kAhead / columns, 1), rows - 1) * columns) {}
+  /// What lies there beside the elements [i, i + lanes) of the row.
+  HWY_INLINE void ask(std::int64_t i, std::int64_t lanes) const {
+    constexpr std::int64_t kLine = 64 / sizeof(S);
+    for (std::int64_t k = 0; k < lanes; k += kLine) __builtin_prefetch(at_ + i + k, 0, 2);
+  }
+
+ private:
+  static constexpr std::int64_t kAhead = 16384 / sizeof(S);
+  const S* at_;
+};
+
 }  // namespace isobit::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -8,7 +8,7 @@
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/pool_lines-inl.h"
-#include "cpu/kernels/stream-inl.h"
+#include "cpu/kernels/pool_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -39,42 +39,61 @@ void forward(const PoolGeometry& g, const S* x, S* y) {
   const std::int64_t c = g.c, row_size = width.out * c, in_row = width.in * c;
   const std::int64_t size = g.n * input_positions(g) * c, news = new_elements(g);
   const std::vector<Window> columns = windows_of(g, 2);
-  for_rows(g.n * depth.out * height.out, row_size * static_cast<std::int64_t>(sizeof(S) * (1 + taps_of(g))),
-           [&](std::int64_t begin, std::int64_t end) {
-             RowTaps taps(taps_of(g), columns[0].step * c);
-             for (std::int64_t row = begin; row < end; ++row) {
-               const Window h = window(g, 1, row % height.out);
-               const Window d = window(g, 0, row / height.out % depth.out);
-               const std::int64_t sample = row / height.out / depth.out * depth.in;
-               std::int64_t line = 0;
-               taps.start_row();
-               for (std::int64_t t = 0; t < d.count; ++t)
-                 for (std::int64_t r = 0; r < h.count; ++r) {
-                   line = (sample + d.first + t * d.step) * height.in + h.first + r * h.step;
-                   taps.add_line(line * in_row);
-                 }
-               S* to = y + row * row_size;
-               std::int64_t ahead = line * in_row;
-               for (const Window& w : columns) {
-                 const std::int64_t* const offset = taps.of(w.count);
-                 const std::int64_t count = taps.count(w.count);
-                 const S* const from = x + w.first * c;
-                 const Vec<T> divisor(static_cast<T>(divisor_of(g, d, h, w)));
-                 ask_ahead(x, size, ahead, news);
-                 ahead += news;
-                 for_groups<T>(
-                     count, c,
-                     [=](auto known, auto vectors, auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                       Vec<T> sum[vectors.value];
-                       sum_taps<known.value, vectors.value, tail.value>(from + i, offset, count, lanes, sum);
-                       for (int v = 0; v < vectors.value; ++v)
-                         put<kStream, tail.value>(sum[v] / divisor, to + i + v * lanes, lanes);
-                     });
-                 to += c;
-               }
-             }
-             if (kStream) hwy::FlushStream();
-           });
+  const PixelRun run = run_of_windows(g, columns);
+  for_rows(
+      g.n * depth.out * height.out, row_size * static_cast<std::int64_t>(sizeof(S) * (1 + taps_of(g))),
+      [&](std::int64_t begin, std::int64_t end) {
+        RowTaps taps(taps_of(g), columns[0].step * c);
+        for (std::int64_t row = begin; row < end; ++row) {
+          const Window h = window(g, 1, row % height.out);
+          const Window d = window(g, 0, row / height.out % depth.out);
+          const std::int64_t sample = row / height.out / depth.out * depth.in;
+          std::int64_t line = 0;
+          taps.start_row();
+          for (std::int64_t t = 0; t < d.count; ++t)
+            for (std::int64_t r = 0; r < h.count; ++r) {
+              line = (sample + d.first + t * d.step) * height.in + h.first + r * h.step;
+              taps.add_line(line * in_row);
+            }
+          S* const to = y + row * row_size;
+          const auto pixels = [&](std::int64_t first, std::int64_t last) {
+            std::int64_t ahead = line * in_row + first * news;
+            for (std::int64_t q = first; q < last; ++q, ahead += news) {
+              const Window& w = columns[static_cast<std::size_t>(q)];
+              const std::int64_t* const offset = taps.of(w.count);
+              const std::int64_t count = taps.count(w.count);
+              const S* const from = x + w.first * c;
+              S* const pixel = to + q * c;
+              const Vec<T> divisor(static_cast<T>(divisor_of(g, d, h, w)));
+              ask_ahead(x, size, ahead, news);
+              for_groups<T>(
+                  count, c,
+                  [=](auto known, auto vectors, auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                    Vec<T> sum[vectors.value];
+                    sum_taps<known.value, vectors.value, tail.value>(from + i, offset, count, lanes, sum);
+                    for (int v = 0; v < vectors.value; ++v)
+                      put<kStream, tail.value>(sum[v] / divisor, pixel + i + v * lanes, lanes);
+                  });
+            }
+          };
+          pixels(0, run.begin);
+          if (run.begin < run.end) {
+            const Window& w = columns[static_cast<std::size_t>(run.begin)];
+            const std::int64_t n = (run.end - run.begin) * c, at = line * in_row + w.first * c;
+            const S* const ahead = ahead_of(x, size, at, n);
+            const Vec<T> divisor(static_cast<T>(divisor_of(g, d, h, w)));
+            with_count(taps.count(w.count), [&](auto known) HWY_ATTR {
+              sum_run<known.value, kStream, T>(x + w.first * c, taps.of(w.count), taps.count(w.count), n,
+                                               to + run.begin * c, [=](Vec<T> sum, std::int64_t i) HWY_ATTR {
+                                                 __builtin_prefetch(ahead + i, 0, 2);
+                                                 return sum / divisor;
+                                               });
+            });
+          }
+          pixels(run.end, width.out);
+        }
+        if (kStream) hwy::FlushStream();
+      });
 }
 
 /// What the elements (q, c) of a row of outputs are divided by.
@@ -230,43 +249,61 @@ void backward(const PoolGeometry& g, const S* dy, S* dx) {
   const Holders in_depth(g, 0), in_height(g, 1), in_width(g, 2);
   const std::array<std::vector<Window>, 3> windows{windows_of(g, 0), windows_of(g, 1), windows_of(g, 2)};
   const std::int64_t step = holder_step(g, 2);
-  for_rows(rows, row_size * static_cast<std::int64_t>(4 * sizeof(S)),
-           [&](std::int64_t begin, std::int64_t end) {
-             const std::int64_t most = most_holders(g);
-             Shares<S> shares(g, windows, dy);
-             RowTaps taps(most, step * c);
-             const Scratch<std::int64_t> unmade(most);  // slots of the row
-             for (std::int64_t row = begin; row < end; ++row) {
-               const std::int64_t h = row % height.in, d = row / height.in % depth.in,
-                                  n = row / height.in / depth.in;
-               std::int64_t unmade_count = 0;
-               taps.start_row();
-               for (std::int64_t i = in_depth.begin[d]; i < in_depth.begin[d + 1]; ++i)
-                 for (std::int64_t j = in_height.begin[h]; j < in_height.begin[h + 1]; ++j) {
-                   const std::int64_t slot = shares.ring.slot(n, in_depth.holder[i], in_height.holder[j]);
-                   if (!shares.ring.done(slot)) unmade[unmade_count++] = slot;
-                   taps.add_line(slot * shares.row_size());
-                 }
-               S* to = dx + row * row_size;
-               for (std::int64_t w = 0; w < width.in; ++w, to += c) {
-                 const std::int64_t held = in_width.count(w), first = held == 0 ? 0 : in_width.first(w);
-                 for (std::int64_t i = 0; i < unmade_count; ++i)
-                   shares.need(unmade[i], held == 0 ? 0 : first + (held - 1) * step + 1);
-                 const std::int64_t* const offset = taps.of(held);
-                 const std::int64_t count = taps.count(held);
-                 const T* const from = shares.data() + first * c;
-                 for_groups<T>(
-                     count, c,
-                     [=](auto known, auto vectors, auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                       Vec<T> sum[vectors.value];
-                       sum_taps<known.value, vectors.value, tail.value>(from + i, offset, count, lanes, sum);
-                       for (int v = 0; v < vectors.value; ++v)
-                         put<kStream, tail.value>(sum[v], to + i + v * lanes, lanes);
-                     });
-               }
-             }
-             if (kStream) hwy::FlushStream();
-           });
+  const PixelRun run = run_of_holders(g, in_width);
+  for_rows(
+      rows, row_size * static_cast<std::int64_t>(4 * sizeof(S)), [&](std::int64_t begin, std::int64_t end) {
+        const std::int64_t most = most_holders(g);
+        Shares<S> shares(g, windows, dy);
+        RowTaps taps(most, step * c);
+        const Scratch<std::int64_t> unmade(most);  // slots of the row
+        for (std::int64_t row = begin; row < end; ++row) {
+          const std::int64_t h = row % height.in, d = row / height.in % depth.in,
+                             n = row / height.in / depth.in;
+          std::int64_t unmade_count = 0;
+          taps.start_row();
+          for (std::int64_t i = in_depth.begin[d]; i < in_depth.begin[d + 1]; ++i)
+            for (std::int64_t j = in_height.begin[h]; j < in_height.begin[h + 1]; ++j) {
+              const std::int64_t slot = shares.ring.slot(n, in_depth.holder[i], in_height.holder[j]);
+              if (!shares.ring.done(slot)) unmade[unmade_count++] = slot;
+              taps.add_line(slot * shares.row_size());
+            }
+          S* const to = dx + row * row_size;
+          const auto make = [&](std::int64_t outputs) {
+            for (std::int64_t i = 0; i < unmade_count; ++i) shares.need(unmade[i], outputs);
+          };
+          const auto pixels = [&](std::int64_t from_w, std::int64_t to_w) {
+            for (std::int64_t w = from_w; w < to_w; ++w) {
+              const std::int64_t held = in_width.count(w), first = held == 0 ? 0 : in_width.first(w);
+              make(held == 0 ? 0 : first + (held - 1) * step + 1);
+              const std::int64_t* const offset = taps.of(held);
+              const std::int64_t count = taps.count(held);
+              const T* const from = shares.data() + first * c;
+              S* const pixel = to + w * c;
+              for_groups<T>(
+                  count, c,
+                  [=](auto known, auto vectors, auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                    Vec<T> sum[vectors.value];
+                    sum_taps<known.value, vectors.value, tail.value>(from + i, offset, count, lanes, sum);
+                    for (int v = 0; v < vectors.value; ++v)
+                      put<kStream, tail.value>(sum[v], pixel + i + v * lanes, lanes);
+                  });
+            }
+          };
+          pixels(0, run.begin);
+          if (run.begin < run.end) {
+            const std::int64_t held = in_width.count(run.begin), first = in_width.first(run.begin);
+            make(first + run.end - 1 - run.begin + (held - 1) * step + 1);
+            const T* const from = shares.data() + first * c;
+            with_count(taps.count(held), [&](auto known) HWY_ATTR {
+              sum_run<known.value, kStream, T>(from, taps.of(held), taps.count(held),
+                                               (run.end - run.begin) * c, to + run.begin * c,
+                                               [](Vec<T> sum, std::int64_t) HWY_ATTR { return sum; });
+            });
+          }
+          pixels(run.end, width.in);
+        }
+        if (kStream) hwy::FlushStream();
+      });
 }
 
 }  // namespace

@@ -130,6 +130,29 @@ HWY_INLINE Vec<T> load_statistic(const T* p, std::int64_t column, std::int64_t l
   }
 }
 
+/// What a row is normalised with.
+template <class T>
+struct Affine {
+  const T* mean;  // and rstd: as rows read them
+  const T* rstd;
+  const T* gamma;  // not null, nor is beta
+  const T* beta;
+};
+
+/// y = fma((x - mean) * rstd, gamma, beta).
+template <bool kOne, bool kStream, class T>
+HWY_INLINE void apply_row(const T* x, Affine<T> p, std::int64_t channels, T* y) {
+  const Vec<T> m(*p.mean), r(*p.rstd);
+  for_vectors<T>(channels, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+    constexpr bool kTail = tail.value;
+    Vec<T> v = load_some<T, kTail>(x + i, lanes);
+    v = v - (kOne ? m : load_some<T, kTail>(p.mean + i, lanes));
+    v = v * (kOne ? r : load_some<T, kTail>(p.rstd + i, lanes));
+    v = fma(v, load_some<T, kTail>(p.gamma + i, lanes), load_some<T, kTail>(p.beta + i, lanes));
+    put<kStream, kTail>(v, y + i, lanes);
+  });
+}
+
 /// The rows of x as a column problem: batch tree over a, blocked chain over (a, b) in a leaf, a column is a
 /// channel.
 inline ColumnProblem norm_columns(const NormGeometry& g, std::int64_t bytes) {

@@ -11,27 +11,6 @@ HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 namespace {
 
-template <class T>
-struct Affine {
-  const T* mean;  // and rstd: as rows read them
-  const T* rstd;
-  const T* gamma;  // not null, nor is beta
-  const T* beta;
-};
-
-template <bool kOne, bool kStream, class T>
-void apply_row(const T* x, Affine<T> p, std::int64_t channels, T* y) {
-  const Vec<T> m(*p.mean), r(*p.rstd);
-  for_vectors<T>(channels, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-    constexpr bool kTail = tail.value;
-    Vec<T> v = load_some<T, kTail>(x + i, lanes);
-    v = v - (kOne ? m : load_some<T, kTail>(p.mean + i, lanes));
-    v = v * (kOne ? r : load_some<T, kTail>(p.rstd + i, lanes));
-    v = fma(v, load_some<T, kTail>(p.gamma + i, lanes), load_some<T, kTail>(p.beta + i, lanes));
-    put<kStream, kTail>(v, y + i, lanes);
-  });
-}
-
 template <bool kOne, bool kStream, class T>
 void apply_rows(const NormGeometry& g, const T* x, Affine<T> p, T* y) {
   const std::int64_t channels = g.channels(), step = sample_step(g);

@@ -120,14 +120,18 @@ class GroupSums {
   template <class Terms>
   void trees(const Terms& terms, std::int64_t first, std::int64_t rows) {
     for (std::int64_t row = 0; row < rows; ++row)
-      for (std::int64_t group = 0; group < g_.g; ++group)
-        for (int k = 0; k < kSums; ++k)
-          terms_[k * pitch_ + row * g_.g + group] =
-              lanes_tree<T>(g_.d, [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
-                Vec<T> t[kSums];
-                terms(tail, first + row, group * g_.d + i, lanes, t);
-                return acc + t[k];
-              });
+      for (std::int64_t group = 0; group < g_.g; ++group) {
+        T sums[kSums];
+        lanes_trees<T, kSums>(
+            g_.d,
+            [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T>* acc) HWY_ATTR {
+              Vec<T> t[kSums];
+              terms(tail, first + row, group * g_.d + i, lanes, t);
+              for (int k = 0; k < kSums; ++k) acc[k] += t[k];
+            },
+            sums);
+        for (int k = 0; k < kSums; ++k) terms_[k * pitch_ + row * g_.g + group] = sums[k];
+      }
   }
 
   template <class Terms>

@@ -1,13 +1,12 @@
 // norm_statistics: mean and biased variance in two passes. Batch norm: a lane owns a channel, batch tree over
-// samples. Instance norm: a lane owns a channel of a sample, blocked chain over b. A task owns leaves or
-// samples (channel_sums-inl.h) or, where they are few, columns (columns-inl.h). Layer and group norm:
-// norm_groups-inl.h.
+// samples; a task owns leaves (channel_sums-inl.h) or, where they are few, columns (columns-inl.h). The
+// others by samples (norm_samples-inl.h) or, where these are few, instance norm by columns, layer and group
+// norm by blocks of rows (norm_groups-inl.h).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_statistics.cpp"
 #include "hwy/foreach_target.h"
-#include "cpu/kernels/channel_sums-inl.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/norm_groups-inl.h"
+#include "cpu/kernels/norm_samples-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -37,21 +36,7 @@ struct Moment {
   }
 };
 
-/// The same of a sample of group or layer norm; `mean` as rows read it.
-template <bool kOne, bool kSquare, class T>
-auto moment_terms(const T* x, std::int64_t channels, const T* mean) {
-  return [=](auto tail, std::int64_t row, std::int64_t i, std::int64_t lanes, Vec<T>* t) HWY_ATTR {
-    Vec<T> v = load_some<T, tail.value>(x + row * channels + i, lanes);
-    if constexpr (kSquare) {
-      v = v - load_statistic<kOne, tail.value>(mean, i, lanes);
-      v = v * v;
-    }
-    t[0] = v;
-  };
-}
-
-/// Group and layer norm: a task owns samples, whose rows are in a cache when they are read again, or, of few
-/// samples, blocks of rows.
+/// Group and layer norm of few samples: a task owns blocks of rows.
 template <bool kOne, class T>
 void group_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const T count = static_cast<T>(g.count());
@@ -59,32 +44,20 @@ void group_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const auto divide_into = [&](T* out, std::int64_t a, const T* sums) {
     for (std::int64_t i = 0; i < g.g; ++i) out[a * g.g + i] = sums[i] / count;
   };
-  if (!in_samples(g)) {
-    const Scratch<T> room(spread_size(g));
-    sums_by_blocks<T, 1>(
-        g, sizeof(T),
-        [&](std::int64_t a) { return moment_terms<kOne, false>(x + a * sample, channels, mean); },
-        [&](std::int64_t a, const T* sums) { divide_into(mean, a, sums); });
-    const T* const spread_mean = spread<T>(g, mean, room.data());
-    return sums_by_blocks<T, 1>(
-        g, sizeof(T),
-        [&](std::int64_t a) {
-          return moment_terms<kOne, true>(x + a * sample, channels, spread_mean + a * (kOne ? 1 : channels));
-        },
-        [&](std::int64_t a, const T* sums) { divide_into(variance, a, sums); });
-  }
-  for_rows(g.a, 2 * sample * static_cast<std::int64_t>(sizeof(T)), [&](std::int64_t begin, std::int64_t end) {
-    GroupSums<T, 1> room(g);
-    const Scratch<T> sums(room.lanes()), spread_mean(channels);
-    for (std::int64_t a = begin; a < end; ++a) {
-      const T* const m = kOne ? mean + a : spread_mean.data();
-      room.sample(moment_terms<kOne, false>(x + a * sample, channels, m), sums.data());
-      divide_into(mean, a, sums.data());
-      if constexpr (!kOne) spread_sample(g, mean + a * g.g, spread_mean.data());
-      room.sample(moment_terms<kOne, true>(x + a * sample, channels, m), sums.data());
-      divide_into(variance, a, sums.data());
-    }
-  });
+  const Scratch<T> room(spread_size(g));
+  const T* const last = x + std::max<std::int64_t>(g.numel(), 1) - 1;
+  sums_by_blocks<T, 1>(
+      g, sizeof(T),
+      [&](std::int64_t a) { return moment_terms<kOne, false>(x + a * sample, channels, mean, last); },
+      [&](std::int64_t a, const T* sums) { divide_into(mean, a, sums); });
+  const T* const spread_mean = spread<T>(g, mean, room.data());
+  sums_by_blocks<T, 1>(
+      g, sizeof(T),
+      [&](std::int64_t a) {
+        return moment_terms<kOne, true>(x + a * sample, channels, spread_mean + a * (kOne ? 1 : channels),
+                                        last);
+      },
+      [&](std::int64_t a, const T* sums) { divide_into(variance, a, sums); });
 }
 
 /// Batch norm by leaves.
@@ -99,31 +72,15 @@ void batch_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   for (std::int64_t i = 0; i < channels; ++i) variance[i] /= count;
 }
 
-/// Instance norm by samples, whose rows are in a cache when they are read again.
-template <class T>
-void instance_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
-  const T count = static_cast<T>(g.count());
-  const std::int64_t channels = g.channels(), sample = g.b * channels;
-  for_rows(g.a, 2 * sample * static_cast<std::int64_t>(sizeof(T)), [&](std::int64_t begin, std::int64_t end) {
-    const Scratch<T> room(channels);
-    for (std::int64_t a = begin; a < end; ++a) {
-      T *const m = mean + a * channels, *const v = variance + a * channels;
-      ChannelSums<false, T>(x + a * sample, nullptr, channels, g.b, g.b).sum_leaf(0, m, room.data());
-      for (std::int64_t i = 0; i < channels; ++i) m[i] /= count;
-      ChannelSums<true, T>(x + a * sample, m, channels, g.b, g.b).sum_leaf(0, v, room.data());
-      for (std::int64_t i = 0; i < channels; ++i) v[i] /= count;
-    }
-  });
-}
-
 template <class T>
 void statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const T count = static_cast<T>(g.count());
+  if (by_samples(g)) return statistics_of_samples(g, x, mean, variance, [] { return [](std::int64_t) {}; });
   if (one_for_row(g)) return group_statistics<true>(g, x, mean, variance);
   if (is_repeated(g)) return group_statistics<false>(g, x, mean, variance);
-  const std::int64_t parts = g.over_batch ? g.a / numerics::leaf_samples(g.b) : g.a;
-  if (g.numel() > 0 && (thread_count() == 1 || parts >= 2 * thread_count()))
-    return g.over_batch ? batch_statistics(g, x, mean, variance) : instance_statistics(g, x, mean, variance);
+  const std::int64_t leaves = g.over_batch ? g.a / numerics::leaf_samples(g.b) : 0;
+  if (g.numel() > 0 && g.over_batch && (thread_count() == 1 || leaves >= 2 * thread_count()))
+    return batch_statistics(g, x, mean, variance);
   const ColumnProblem p = g.over_batch ? norm_columns(g, sizeof(T)) : instance_columns(g, sizeof(T));
   const std::int64_t channels = g.channels(), sample = g.b * channels, step = sample_step(g);
   const auto divide_into = [count, channels](T* out) {

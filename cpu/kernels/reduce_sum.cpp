@@ -4,6 +4,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/reduce_sum.cpp"
 #include "hwy/foreach_target.h"
+#include "cpu/kernels/ahead-inl.h"
 #include "cpu/kernels/columns-inl.h"
 #include "cpu/kernels/lanes-inl.h"
 #include "cpu/kernels/kernels.h"
@@ -19,25 +20,31 @@ struct PlainTerm {
   static constexpr int kSums = 1;
   using Row = const S*;
   const S* x;
-  PlainTerm at(std::int64_t offset) const { return {x + offset}; }
+  const S* last;  // of all
+  PlainTerm at(std::int64_t offset) const { return {x + offset, last}; }
   Row row(std::int64_t offset) const { return x + offset; }
   template <bool kTail>
   HWY_INLINE void add(Row row, std::int64_t column, std::int64_t lanes, Vec<T>* sum) const {
+    ask_next_page(row + column, last);
     sum[0] += load_some<T, kTail>(row + column, lanes);
   }
 };
 
 template <class S>
-Compute<S> sum_row(const S* x, std::int64_t n) {
+Compute<S> sum_row(const S* x, std::int64_t n, const S* last) {
   using T = Compute<S>;
-  return lanes_tree<T>(n, [x](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc)
-                              HWY_ATTR { return acc + load_some<T, tail.value>(x + i, lanes); });
+  return lanes_tree<T>(n, [=](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
+    ask_next_page(x + i, last);
+    return acc + load_some<T, tail.value>(x + i, lanes);
+  });
 }
 
 template <class S, class R>
 void sum_rows(const S* x, std::int64_t rows, std::int64_t columns, R* out) {
   for_rows(rows, columns * static_cast<std::int64_t>(sizeof(S)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) out[i] = numerics::cast<R>(sum_row(x + i * columns, columns));
+    const S* const last = x + rows * columns - 1;
+    for (std::int64_t i = begin; i < end; ++i)
+      out[i] = numerics::cast<R>(sum_row(x + i * columns, columns, last));
   });
 }
 
@@ -119,7 +126,7 @@ void sum_columns(const ReduceGeometry& g, int rank, const S* x, R* out) {
     out[0] = numerics::cast<R>(sum_vector(x, g.extent[0]));
     return;
   }
-  column_sums<T>(p, PlainTerm<S>{x},
+  column_sums<T>(p, PlainTerm<S>{x, x + std::max<std::int64_t>(stride, 1) - 1},
                  [&](std::int64_t o, std::int64_t column, std::int64_t width, const T* tile) {
                    R* to = out + o * p.width + column;
                    if constexpr (std::is_same_v<R, T>) {

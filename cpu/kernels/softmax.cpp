@@ -1,81 +1,15 @@
 // softmax, log_softmax and their gradients over rows of the last axis. A task owns rows; a row's sum is the
-// lanes tree (lanes-inl.h). The maximum has no order to keep: a NaN anywhere makes the whole row NaN, and
-// which of two equal zeros is taken changes no bit of what follows. Results larger than the caches go past
-// them.
+// lanes tree (lanes-inl.h). Results larger than the caches go past them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/softmax.cpp"
 #include "hwy/foreach_target.h"
-#include "cpu/kernels/elementary_simd-inl.h"
+#include "cpu/kernels/ahead-inl.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/lanes-inl.h"
-#include "cpu/kernels/stream-inl.h"
-#include "cpu/runtime/scratch.h"
+#include "cpu/kernels/softmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 namespace {
-
-template <class T>
-T row_maximum(const T* x, std::int64_t n) {
-  constexpr std::int64_t size = Vec<T>::size;
-  if (n < size) {
-    T best = x[0];
-    for (std::int64_t i = 1; i < n; ++i) best = x[i] > best || x[i] != x[i] ? x[i] : best;
-    return best;
-  }
-  // Four registers hide the latency; the last, partial step reads elements twice.
-  Vec<T> best[4];
-  for (auto& b : best) b = load<T>(x);
-  std::int64_t i = 0;
-  for (; i + 4 * size <= n; i += 4 * size)
-    for (std::int64_t k = 0; k < 4; ++k) best[k] = max(best[k], load<T>(x + i + k * size));
-  for (; i + size <= n; i += size) best[0] = max(best[0], load<T>(x + i));
-  if (i < n) best[1] = max(best[1], load<T>(x + n - size));
-  HWY_ALIGN T lane[size];
-  store(max(max(best[0], best[1]), max(best[2], best[3])), lane);
-  T m = lane[0];
-  for (std::int64_t k = 1; k < size; ++k) m = lane[k] > m || lane[k] != lane[k] ? lane[k] : m;
-  return m;
-}
-
-/// A row in the compute type: where it lies, or widened into `room`.
-template <class S>
-const Compute<S>* widened(const S* x, std::int64_t n, Compute<S>* room) {
-  if constexpr (std::is_same_v<S, Compute<S>>) {
-    return x;
-  } else {
-    convert_tile(x, room, n);
-    return room;
-  }
-}
-
-/// Where a row of results is put together: in the result, or, where that goes past the caches, in room from
-/// which done() sends it on.
-template <class S>
-class OutputRows {
- public:
-  OutputRows(S* out, std::int64_t rows, std::int64_t columns)
-      : out_(out),
-        columns_(columns),
-        streams_(past_caches(out, rows * bytes(), bytes())),
-        room_(streams_ ? columns : 0) {}
-  ~OutputRows() {
-    if (streams_) hwy::FlushStream();
-  }
-  OutputRows(const OutputRows&) = delete;
-  OutputRows& operator=(const OutputRows&) = delete;
-  S* row(std::int64_t index) const { return streams_ ? room_.data() : out_ + index * columns_; }
-  void done(std::int64_t index) const {
-    if (streams_) stream_tile<S>(room_.data(), out_ + index * columns_, columns_);
-  }
-
- private:
-  std::int64_t bytes() const { return columns_ * static_cast<std::int64_t>(sizeof(S)); }
-  S* out_;
-  std::int64_t columns_;
-  bool streams_;
-  Scratch<S> room_;
-};
 
 template <class T>
 T sum_of_row(const T* x, std::int64_t n) {
@@ -83,96 +17,233 @@ T sum_of_row(const T* x, std::int64_t n) {
                               HWY_ATTR { return acc + load_some<T, tail.value>(x + i, lanes); });
 }
 
-/// room = exp(x - m), its lanes sum is returned.
-template <class T>
-T exponentials(const T* x, std::int64_t n, T* room) {
-  const Vec<T> m(row_maximum(x, n));
-  for_vectors<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-    store_some<tail.value>(exp(load_some<T, tail.value>(x + i, lanes) - m), room + i, lanes);
-  });
-  return sum_of_row(room, n);
+/// The lanes sum of exp(x - m), which are stored in room unless that is null; meanwhile(tail, i, lanes) is
+/// called for the same vectors.
+template <bool kStore, class T, class Meanwhile>
+T exponentials(const T* x, std::int64_t n, Extent<T> of, T* room, const Meanwhile& meanwhile) {
+  const Vec<T> m(of.largest);
+  const auto sum_of = [&](const auto& exponential) HWY_ATTR {
+    return lanes_tree<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
+      meanwhile(tail, i, lanes);
+      const Vec<T> e = exponential(load_some<T, tail.value>(x + i, lanes) - m);
+      if constexpr (kStore) store_some<tail.value>(e, room + i, lanes);
+      return acc + e;
+    });
+  };
+  if constexpr (kHasNarrow<T>) {
+    if (of.narrow) return sum_of([](Vec<T> d) HWY_ATTR { return ranges::exp_of(d); });
+  }
+  return sum_of([](Vec<T> d) HWY_ATTR { return exp(d); });
 }
 
-template <class S>
+/// to[i] = from[i] / s.
+template <class T, class S>
+struct Shares {
+  const T* from;
+  Vec<T> s;
+  S* to;
+
+  template <bool kStream, bool kTail>
+  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
+    put<kStream, kTail>(load_some<T, kTail>(from + i, lanes) / s, to + i, lanes);
+  }
+};
+
+/// The same of a narrow row.
+struct NarrowShares {
+  const float* from;
+  Quotients quotient;
+  float* to;
+
+  template <bool kStream, bool kTail>
+  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
+    put<kStream, kTail>(quotient(load_some<float, kTail>(from + i, lanes)), to + i, lanes);
+  }
+};
+
+/// to[i] = (from[i] - m) - log_s.
+template <class T, class S>
+struct Logarithms {
+  const T* from;
+  Vec<T> m, log_s;
+  S* to;
+
+  template <bool kStream, bool kTail>
+  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
+    put<kStream, kTail>((load_some<T, kTail>(from + i, lanes) - m) - log_s, to + i, lanes);
+  }
+};
+
+template <bool kStream, class T, class Row>
+void write_row(const Row& row, std::int64_t n) {
+  for_vectors<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes)
+                        HWY_ATTR { row.template write<kStream, tail.value>(i, lanes); });
+}
+
+template <bool kStream, class T, class S>
+void write_shares(const T* e, T s, bool narrow, std::int64_t n, S* to) {
+  if constexpr (kHasNarrow<T> && std::is_same_v<S, T>) {
+    if (narrow) return write_row<kStream, T>(NarrowShares{e, Quotients(Vec<T>(s)), to}, n);
+  }
+  write_row<kStream, T>(Shares<T, S>{e, Vec<T>(s), to}, n);
+}
+
+/// Whether a row goes past the caches while the exponentials of the next one are computed: stores in one go
+/// would wait for memory, and the arithmetic for them.
+template <bool kStream, class S>
+inline constexpr bool kOverlaps = kStream&& std::is_same_v<S, Compute<S>>;
+
+/// A row of a task that is still to be written.
+template <class T, class S>
+struct Unwritten {
+  const T* from = nullptr;  // null: none
+  T sum{0}, largest{0};
+  bool narrow = false;
+  S* to = nullptr;
+};
+
+template <bool kStream, class S>
 void softmax_rows(std::int64_t rows, std::int64_t columns, const S* x, S* y) {
   using T = Compute<S>;
   for_rows(rows, columns * static_cast<std::int64_t>(2 * sizeof(S) + 32),
            [&](std::int64_t begin, std::int64_t end) {
-             const OutputRows<S> out(y, rows, columns);
-             Scratch<T> wide(columns), room(columns);
-             T* const e = room.data();
+             const OutputRows<kStream, S> out(y, columns);
+             const std::int64_t step = (columns + 15) / 16 * 16;
+             const Scratch<T> wide(columns), room(2 * step);
+             Unwritten<T, S> last;
+             const auto write_last = [&] {
+               if (last.from != nullptr)
+                 write_shares<kStream>(last.from, last.sum, last.narrow, columns, last.to);
+             };
              for (std::int64_t row = begin; row < end; ++row) {
-               const Vec<T> s(exponentials(widened(x + row * columns, columns, wide.data()), columns, e));
-               S* const to = out.row(row);
-               for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                 store_some<tail.value>(load_some<T, tail.value>(e + i, lanes) / s, to + i, lanes);
-               });
-               out.done(row);
+               const T* const in = widened(x + row * columns, columns, wide.data());
+               T* const e = room.data() + row % 2 * step;
+               const RowAhead<S> next(x, rows, columns, row);
+               Extent<T> of = extent(in, columns);
+               T s{0};
+               bool written = false;
+               if constexpr (kOverlaps<kStream, S> && kHasNarrow<T>) {
+                 if (last.narrow && of.narrow) {
+                   const NarrowShares shares{last.from, Quotients(Vec<T>(last.sum)), last.to};
+                   s = exponentials<true>(in, columns, of, e,
+                                          [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                                            next.ask(i, lanes);
+                                            shares.template write<true, tail.value>(i, lanes);
+                                          });
+                   written = true;
+                 }
+               }
+               if (!written) {
+                 write_last();
+                 s = exponentials<true>(in, columns, of, e,
+                                        [&](auto, std::int64_t i, std::int64_t lanes)
+                                            HWY_ATTR { next.ask(i, lanes); });
+               }
+               last = {e, s, of.largest, of.narrow && s <= T{Quotients::kMost}, out.row(row)};
+               if constexpr (!kOverlaps<kStream, S>) {
+                 write_last();
+                 last.from = nullptr;
+                 out.done(row);
+               }
              }
+             write_last();
            });
 }
 
-template <class S>
+template <bool kStream, class S>
 void log_softmax_rows(std::int64_t rows, std::int64_t columns, const S* x, S* y) {
   using T = Compute<S>;
   for_rows(rows, columns * static_cast<std::int64_t>(2 * sizeof(S) + 32),
            [&](std::int64_t begin, std::int64_t end) {
-             const OutputRows<S> out(y, rows, columns);
-             Scratch<T> wide(columns), e(columns);
+             const OutputRows<kStream, S> out(y, columns);
+             const Scratch<T> wide(columns);
+             Unwritten<T, S> last;
+             const auto logarithms = [&]() HWY_ATTR {
+               return Logarithms<T, S>{last.from, Vec<T>(last.largest), log(Vec<T>(last.sum)), last.to};
+             };
              for (std::int64_t row = begin; row < end; ++row) {
-               const T* in = widened(x + row * columns, columns, wide.data());
-               const Vec<T> log_s = log(Vec<T>(exponentials(in, columns, e.data())));
-               const Vec<T> m(row_maximum(in, columns));
-               S* const to = out.row(row);
-               for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-                 store_some<tail.value>((load_some<T, tail.value>(in + i, lanes) - m) - log_s, to + i, lanes);
-               });
-               out.done(row);
+               const T* const in = widened(x + row * columns, columns, wide.data());
+               const RowAhead<S> next(x, rows, columns, row);
+               const Extent<T> of = extent(in, columns);
+               T s{0};
+               if (kOverlaps<kStream, S> && last.from != nullptr) {
+                 const Logarithms<T, S> of_last = logarithms();
+                 s = exponentials<false, T>(in, columns, of, nullptr,
+                                            [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                                              next.ask(i, lanes);
+                                              of_last.template write<kStream, tail.value>(i, lanes);
+                                            });
+               } else {
+                 s = exponentials<false, T>(in, columns, of, nullptr,
+                                            [&](auto, std::int64_t i, std::int64_t lanes)
+                                                HWY_ATTR { next.ask(i, lanes); });
+               }
+               last = {in, s, of.largest, of.narrow, out.row(row)};
+               if constexpr (!kOverlaps<kStream, S>) {
+                 write_row<kStream, T>(logarithms(), columns);
+                 out.done(row);
+               }
              }
+             if (kOverlaps<kStream, S> && last.from != nullptr) write_row<kStream, T>(logarithms(), columns);
            });
 }
 
-template <class S>
+template <bool kStream, class S>
 void softmax_backward_rows(std::int64_t rows, std::int64_t columns, const S* dy, const S* y, S* dx) {
   using T = Compute<S>;
   for_rows(
       rows, columns * static_cast<std::int64_t>(3 * sizeof(S)), [&](std::int64_t begin, std::int64_t end) {
-        const OutputRows<S> out(dx, rows, columns);
+        const OutputRows<kStream, S> out(dx, columns);
         for (std::int64_t row = begin; row < end; ++row) {
           const S *const d = dy + row * columns, *const p = y + row * columns;
+          const RowAhead<S> next_d(dy, rows, columns, row), next_p(y, rows, columns, row);
           S* const to = out.row(row);
           const Vec<T> t(lanes_tree<T>(columns, [&](auto tail, std::int64_t i, std::int64_t lanes,
                                                     Vec<T> acc) HWY_ATTR {
             return fma(load_some<T, tail.value>(d + i, lanes), load_some<T, tail.value>(p + i, lanes), acc);
           }));
           for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+            next_d.ask(i, lanes);
+            next_p.ask(i, lanes);
             const Vec<T> v = load_some<T, tail.value>(d + i, lanes) - t;
-            store_some<tail.value>(v * load_some<T, tail.value>(p + i, lanes), to + i, lanes);
+            put<kStream, tail.value>(v * load_some<T, tail.value>(p + i, lanes), to + i, lanes);
           });
           out.done(row);
         }
       });
 }
 
-template <class S>
+template <bool kStream, class S>
 void log_softmax_backward_rows(std::int64_t rows, std::int64_t columns, const S* dy, const S* y, S* dx) {
   using T = Compute<S>;
   for_rows(rows, columns * static_cast<std::int64_t>(3 * sizeof(S) + 32),
            [&](std::int64_t begin, std::int64_t end) {
-             const OutputRows<S> out(dx, rows, columns);
+             const OutputRows<kStream, S> out(dx, columns);
              Scratch<T> wide(columns);
              for (std::int64_t row = begin; row < end; ++row) {
                const T* const d = widened(dy + row * columns, columns, wide.data());
                const S* const p = y + row * columns;
+               const RowAhead<S> next_d(dy, rows, columns, row), next_p(y, rows, columns, row);
                S* const to = out.row(row);
                const Vec<T> t(sum_of_row(d, columns));
                for_vectors<T>(columns, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
+                 next_d.ask(i, lanes);
+                 next_p.ask(i, lanes);
                  const Vec<T> e = exp(load_some<T, tail.value>(p + i, lanes));
-                 store_some<tail.value>(fma(-e, t, load_some<T, tail.value>(d + i, lanes)), to + i, lanes);
+                 const Vec<T> v = fma(-e, t, load_some<T, tail.value>(d + i, lanes));
+                 put<kStream, tail.value>(v, to + i, lanes);
                });
                out.done(row);
              }
            });
+}
+
+/// Calls body(std::true_type()) for rows that go past the caches, else with false.
+template <class S, class Body>
+void with_stream(View out, std::int64_t columns, const Body& body) {
+  constexpr std::int64_t size = sizeof(S);
+  if (past_caches(out.data, out.numel * size, columns * size)) return body(std::true_type());
+  body(std::false_type());
 }
 
 }  // namespace
@@ -181,15 +252,22 @@ void run_softmax(bool log, std::int64_t columns, ConstView x, View y) {
   if (x.numel == 0 || columns == 0) return;
   with_floating(x.dtype, [&](auto type) {
     using S = decltype(type);
-    (log ? log_softmax_rows<S> : softmax_rows<S>)(x.numel / columns, columns, x.as<S>(), y.as<S>());
+    with_stream<S>(y, columns, [&](auto stream) {
+      constexpr bool kStream = decltype(stream)::value;
+      const auto rows = log ? log_softmax_rows<kStream, S> : softmax_rows<kStream, S>;
+      rows(x.numel / columns, columns, x.as<S>(), y.as<S>());
+    });
   });
 }
 void run_softmax_backward(bool log, std::int64_t columns, ConstView dy, ConstView y, View dx) {
   if (dy.numel == 0 || columns == 0) return;
   with_floating(dy.dtype, [&](auto type) {
     using S = decltype(type);
-    const auto rows = log ? log_softmax_backward_rows<S> : softmax_backward_rows<S>;
-    rows(dy.numel / columns, columns, dy.as<S>(), y.as<S>(), dx.as<S>());
+    with_stream<S>(dx, columns, [&](auto stream) {
+      constexpr bool kStream = decltype(stream)::value;
+      const auto rows = log ? log_softmax_backward_rows<kStream, S> : softmax_backward_rows<kStream, S>;
+      rows(dy.numel / columns, columns, dy.as<S>(), y.as<S>(), dx.as<S>());
+    });
   });
 }
 

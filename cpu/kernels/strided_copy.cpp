@@ -1,7 +1,7 @@
 // strided_copy: permutes, expansions, flips and slices, on elements of 1, 2, 4 or 8 bytes as they are. Where
-// the input is contiguous along another axis than the output (a transpose), tiles of 32 x 32 keep both sides
-// in the first-level cache; else rows of the output are copied, spread or picked one after the other. A task
-// owns a part of the output. Results larger than the caches go past them.
+// the input is contiguous along another axis than the output (a transpose), strips of the output are as wide
+// as keeps both sides in a cache; else rows of the output are copied, spread or picked one after the other. A
+// task owns a part of the output. Results larger than the caches go past them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/strided_copy.cpp"
 #include "hwy/foreach_target.h"
@@ -14,7 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 namespace {
 
-constexpr std::int64_t kSide = 32;
+constexpr std::int64_t kSide = 32, kWideStrip = 256;
 
 /// out[i * row + j] = in[i + j * step] for i < height, j < width.
 template <class U>
@@ -43,6 +43,55 @@ HWY_INLINE void transpose_4x4(const std::uint32_t* in, std::int64_t step, std::u
 }
 #endif
 
+/// Columns of a register: the output's lines that one write fills.
+constexpr std::int64_t kWide = HWY_LANES(std::uint32_t);
+
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+/// A register whose blocks of four lie 4 * step apart.
+template <int kBlocks>
+HWY_INLINE auto load_blocks(const std::uint32_t* in, std::int64_t step) {
+  constexpr hn::FixedTag<std::uint32_t, 4 * kBlocks> d;
+  if constexpr (kBlocks == 1) {
+    return hn::LoadU(d, in);
+  } else {
+    return hn::Combine(d, load_blocks<kBlocks / 2>(in + 2 * kBlocks * step, step),
+                       load_blocks<kBlocks / 2>(in, step));
+  }
+}
+
+/// The same for 4 x kWide elements: blocks of 4 x 4 side by side. out lies on a register where kStream.
+template <bool kStream>
+HWY_INLINE void transpose_wide(const std::uint32_t* in, std::int64_t step, std::uint32_t* out,
+                               std::int64_t row) {
+  constexpr hn::FixedTag<std::uint32_t, kWide> d;
+  constexpr hn::FixedTag<std::uint64_t, kWide / 2> pair;
+  constexpr int kBlocks = kWide / 4;
+  const auto a = load_blocks<kBlocks>(in, step), b = load_blocks<kBlocks>(in + step, step),
+             c = load_blocks<kBlocks>(in + 2 * step, step), e = load_blocks<kBlocks>(in + 3 * step, step);
+  const auto ab_low = hn::BitCast(pair, hn::InterleaveLower(d, a, b));
+  const auto ab_high = hn::BitCast(pair, hn::InterleaveUpper(d, a, b));
+  const auto ce_low = hn::BitCast(pair, hn::InterleaveLower(d, c, e));
+  const auto ce_high = hn::BitCast(pair, hn::InterleaveUpper(d, c, e));
+  const auto write = [=](auto v, std::int64_t i) HWY_ATTR {
+    if constexpr (kStream) {
+      hn::Stream(hn::BitCast(d, v), d, out + i * row);
+    } else {
+      hn::StoreU(hn::BitCast(d, v), d, out + i * row);
+    }
+  };
+  write(hn::InterleaveLower(pair, ab_low, ce_low), 0);
+  write(hn::InterleaveUpper(pair, ab_low, ce_low), 1);
+  write(hn::InterleaveLower(pair, ab_high, ce_high), 2);
+  write(hn::InterleaveUpper(pair, ab_high, ce_high), 3);
+}
+#else
+template <bool kStream>
+void transpose_wide(const std::uint32_t*, std::int64_t, std::uint32_t*, std::int64_t) {}
+#endif
+
+template <class U>
+inline constexpr bool kHasWide = sizeof(U) == 4 && (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2);
+
 template <class U>
 void transpose_tile(const U* in, std::int64_t step, U* out, std::int64_t row, std::int64_t height,
                     std::int64_t width) {
@@ -58,6 +107,34 @@ void transpose_tile(const U* in, std::int64_t step, U* out, std::int64_t row, st
   }
 #endif
   transpose_plain(in, step, out, row, height, width);
+}
+
+/// A strip of the output by whole registers: rows one after the other, each a run of memory as long as the
+/// strip is wide. Where the input's lines lie a page or more apart they share few places of the first-level
+/// cache: then all rows that read the same lines go together. `next`, of next_width columns, is the strip
+/// that comes after.
+template <bool kStream, class U>
+void transpose_strip(const U* in, std::int64_t step, U* out, std::int64_t row, std::int64_t height,
+                     std::int64_t width, const U* next, std::int64_t next_width) {
+  constexpr std::int64_t kLine = kLineBytes / sizeof(U), kPage = 4096 / sizeof(U);
+  const std::int64_t whole_height = height / 4 * 4, whole_width = width / kWide * kWide;
+  const bool together = step >= kPage;
+  for (std::int64_t top = 0; top < whole_height; top += kLine) {
+    const std::int64_t bottom = std::min(top + kLine, whole_height);
+    for (std::int64_t j = 0; j < next_width; ++j) __builtin_prefetch(next + top + j * step, 0, 2);
+    const auto turn = [=](std::int64_t i, std::int64_t j) HWY_ATTR {
+      transpose_wide<kStream>(in + i + j * step, step, out + i * row + j, row);
+    };
+    if (together) {
+      for (std::int64_t j = 0; j < whole_width; j += kWide)
+        for (std::int64_t i = top; i < bottom; i += 4) turn(i, j);
+    } else {
+      for (std::int64_t i = top; i < bottom; i += 4)
+        for (std::int64_t j = 0; j < whole_width; j += kWide) turn(i, j);
+    }
+  }
+  transpose_tile(in + whole_width * step, step, out + whole_width, row, whole_height, width - whole_width);
+  transpose_plain(in + whole_height, step, out + whole_height * row, row, height - whole_height, width);
 }
 
 /// `axis` is contiguous in the input, the last one in the output.
@@ -82,19 +159,32 @@ void transpose(const StridedGeometry& g, int axis, const U* in, U* out) {
     target.add(g.extent[i], dense[i]);
   }
   const std::int64_t height = g.extent[axis], width = g.extent[last], step = g.stride[0][last];
-  // Strips of kSide elements of the last axis: all that lies beside them in the input is read on the way.
-  const std::int64_t strips = (width + kSide - 1) / kSide;
+  // Strips of some elements of the last axis: all that lies beside them in the input is read on the way.
+  constexpr std::int64_t kStrip = kHasWide<U> ? kWideStrip : kSide;
+  const std::int64_t strips = (width + kStrip - 1) / kStrip;
   const std::int64_t bytes = g.numel() * static_cast<std::int64_t>(sizeof(U));
   const std::int64_t row_bytes = width * static_cast<std::int64_t>(sizeof(U));  // all strides are multiples
-  const bool stream = kSide * sizeof(U) % kLineBytes == 0 && past_caches(out, bytes, row_bytes);
-  for_rows(source.size() * strips, kSide * height * static_cast<std::int64_t>(2 * sizeof(U)),
+  const bool stream = kStrip * sizeof(U) % kLineBytes == 0 && past_caches(out, bytes, row_bytes);
+  for_rows(source.size() * strips, kStrip * height * static_cast<std::int64_t>(2 * sizeof(U)),
            [&](std::int64_t begin, std::int64_t end) {
              HWY_ALIGN U tile[kSide * kSide];
+             const auto strip_at = [&](std::int64_t task) {
+               return in + source.offset(task / strips) + task % strips * kStrip * step;
+             };
+             const auto columns_of = [&](std::int64_t task) {
+               return std::min(kStrip, width - task % strips * kStrip);
+             };
              for (std::int64_t task = begin; task < end; ++task) {
-               const std::int64_t other = task / strips, left = task % strips * kSide;
-               const std::int64_t columns = std::min(kSide, width - left);
-               const U* from = in + source.offset(other) + left * step;
-               U* to = out + target.offset(other) + left;
+               const std::int64_t columns = columns_of(task);
+               const U* from = strip_at(task);
+               U* to = out + target.offset(task / strips) + task % strips * kStrip;
+               if constexpr (kHasWide<U>) {
+                 const bool more = task + 1 < end;
+                 const U* const next = more ? strip_at(task + 1) : from;
+                 const auto run = stream ? transpose_strip<true, U> : transpose_strip<false, U>;
+                 run(from, step, to, row, height, columns, next, more ? columns_of(task + 1) : 0);
+                 continue;
+               }
                for (std::int64_t top = 0; top < height; top += kSide) {
                  const std::int64_t rows = std::min(kSide, height - top);
                  if (!stream) {
