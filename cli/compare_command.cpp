@@ -230,7 +230,8 @@ void add_compare(CLI::App& app, Run& chosen) {
       ->check(CLI::IsMember({"f32", "tf32", "bf16", "f16"}))
       ->capture_default_str()
       ->excludes(against);
-  command->add_option("--input", a->input, "A file with an array x (.npz, .safetensors), or a seed")
+  command
+      ->add_option("--input", a->input, "A picture, a file with an array x (.npz, .safetensors), or a seed")
       ->capture_default_str();
   command->add_option("--batch", a->batch, "Samples drawn from a seed")
       ->check(CLI::Range(1, 65536))

@@ -5,6 +5,7 @@
 #include <isobit/compare_network.h>
 #include <isobit/error.h>
 #include <isobit/explain.h>
+#include <isobit/io.h>
 #include <isobit/nn.h>
 #include <isobit/npz.h>
 #include <isobit/saved_model.h>
@@ -141,6 +142,16 @@ TEST_F(CompareProgram, ArraysOfAFile) {
     EXPECT_EQ(entry(all, layer, "y")["verdict"], "bit-equal") << layer;
   EXPECT_NE(result.err.find("not compared: 1.body.0 Conv2D(6, 3x3, same, 2 groups); "), std::string::npos)
       << result.err;
+}
+
+TEST_F(CompareProgram, APictureAsInput) {
+  io::write_png(file("photo.png"), zeros({4, 6, 1}, {DType::u8}));
+  const ProgramResult result =
+      run({"--devices", "cpu,simt", "--input", file("photo.png"), "--forward", "--json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("resized to 9 x 10"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("a batch of 1"), std::string::npos) << result.err;
+  EXPECT_TRUE(entry(parsed(result), "0", "dx").is_null());
 }
 
 TEST_F(CompareProgram, WrongUsage) {
