@@ -56,3 +56,9 @@ def numpy(t):
             raise TypeError("numpy: NumPy has no bf16; convert it first with to(isobit.f32), or install ml_dtypes") from None
         return np.frombuffer(bytearray(t.tobytes()), ml_dtypes.bfloat16).reshape(t.shape)
     return np.asarray(memoryview(t))
+
+
+def tolist(t):
+    """The elements as numbers in nested lists, from any device."""
+    t = t.detach().to("cpu")
+    return numpy(t.to("f32") if t.dtype == "bf16" else t).tolist()

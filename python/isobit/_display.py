@@ -4,7 +4,7 @@ import base64
 import functools
 import html
 
-from isobit import _core, _arrays
+from isobit import _core
 from isobit._core import Tensor
 
 # What floating results are computed in: values are stored in the dtype, and nothing is ever computed in less.
@@ -110,8 +110,6 @@ def install():
     Tensor.__repr__ = tensor_repr
     Tensor.__str__ = lambda t: t.to_string()
     Tensor._repr_html_ = tensor_html
-    Tensor.numpy = _arrays.numpy
-    Tensor.tolist = lambda t: _arrays.numpy(t.detach().to("cpu")).tolist()
     Tensor.__array_ufunc__ = None  # array + tensor is an error, not an array of tensors
     _core.no_grad.__call__ = _as_decorator
     _core.enable_grad.__call__ = _as_decorator

@@ -364,6 +364,14 @@ void bind_exchange(nb::module_& m, nb::class_<Tensor>& tensor) {
           },
           "For torch.from_dlpack(t.nchw()): [n, c, ...] in PyTorch's channels_last memory format, without a "
           "copy.")
+      .def(
+          "numpy", [](nb::handle self) { return nb::module_::import_("isobit._arrays").attr("numpy")(self); },
+          nb::sig("def numpy(self) -> numpy.ndarray"),
+          "The elements as a NumPy array that shares memory: isobit.numpy(self).")
+      .def(
+          "tolist",
+          [](nb::handle self) { return nb::module_::import_("isobit._arrays").attr("tolist")(self); },
+          "The elements as numbers in nested lists, from any device.")
       .def("tobytes", &to_bytes, "The elements, in row-major order and the machine's byte order.");
   m.def("from_dlpack", &from_dlpack, "x"_a, "layout"_a = nb::none(),
         nb::sig("def from_dlpack(x: object, layout: str | None = None) -> Tensor"),

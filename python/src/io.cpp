@@ -70,7 +70,7 @@ void bind_safetensors(nb::module_& m) {
         unlocked([&] { io::write_safetensors(path, named, metadata); });
       },
       "path"_a, "tensors"_a, "metadata"_a = nb::dict(),
-      nb::sig("def write_safetensors(path: str, tensors: collections.abc.Mapping[str, isobit._core.Tensor], "
+      nb::sig("def write_safetensors(path: str, tensors: collections.abc.Mapping[str, _core.Tensor], "
               "metadata: "
               "collections.abc.Mapping[str, str] = {}) -> None"),
       "Written atomically: beside, and renamed; equal contents give equal files.");
@@ -80,11 +80,11 @@ void bind_safetensors(nb::module_& m) {
         return to_bytes(io::encode_safetensors(to_state(tensors, "tensors"), metadata));
       },
       "tensors"_a, "metadata"_a = nb::dict(),
-      nb::sig("def encode_safetensors(tensors: collections.abc.Mapping[str, isobit._core.Tensor], metadata: "
+      nb::sig("def encode_safetensors(tensors: collections.abc.Mapping[str, _core.Tensor], metadata: "
               "collections.abc.Mapping[str, str] = {}) -> bytes"));
   m.def(
       "digest", [](nb::handle tensors) { return io::digest(to_state(tensors, "tensors")); }, "tensors"_a,
-      nb::sig("def digest(tensors: collections.abc.Mapping[str, isobit._core.Tensor]) -> str"),
+      nb::sig("def digest(tensors: collections.abc.Mapping[str, _core.Tensor]) -> str"),
       "SHA-256 over names, dtypes, shapes and values, whatever the order.");
 }
 

@@ -187,6 +187,11 @@ void bind_network(nb::class_<nn::Layer>& layer) {
           "the given "
           "one.")
       .def(
+          "summary", [](nb::handle self, nb::handle sample) { return self.attr("summarize")(sample); },
+          "sample"_a = nb::none(),
+          nb::sig("def summary(self, sample: int | collections.abc.Sequence[int] | None = None) -> Summary"),
+          "As summarize: a table as text, and in Jupyter as a table.")
+      .def(
           "digest", [](const nn::Layer& l) { return unlocked([&] { return nn::digest(l); }); },
           "SHA-256 over names, dtypes, shapes and elements of the state: the same on every device.");
 }

@@ -213,12 +213,11 @@ void bind_trainer(nb::module_& m) {
           "Goes on where the checkpoint stands: `net` is a fresh model of the checkpoint's name.")
       .def("run", &run, "micro_batch"_a = 0, "steps"_a = 0, "step"_a = nb::none(), "epoch"_a = nb::none(),
            "evaluating"_a = nb::none(), "stop"_a = nb::none(),
-           nb::sig(
-               "def run(self, micro_batch: int = 0, steps: int = 0, step: "
-               "collections.abc.Callable[[Progress], object] | None = None, epoch: "
-               "collections.abc.Callable[[Progress, isobit._core.Evaluation | None], object] | None = None, "
-               "evaluating: collections.abc.Callable[[int, int], object] | None = None, stop: "
-               "collections.abc.Callable[[], bool] | None = None) -> Outcome"),
+           nb::sig("def run(self, micro_batch: int = 0, steps: int = 0, step: "
+                   "collections.abc.Callable[[Progress], object] | None = None, epoch: "
+                   "collections.abc.Callable[[Progress, _core.Evaluation | None], object] | None = None, "
+                   "evaluating: collections.abc.Callable[[int, int], object] | None = None, stop: "
+                   "collections.abc.Callable[[], bool] | None = None) -> Outcome"),
            "Trains to the end, or until so many steps are done since the very beginning. micro_batch: "
            "compute each batch "
            "in parts of this; 0: whole. Hooks: step(progress) after every step, epoch(progress, evaluation) "
@@ -229,8 +228,7 @@ void bind_trainer(nb::module_& m) {
       .def("checkpoint", &Trainer::checkpoint,
            "The state to go on from; the tensors share storage with the network.")
       .def_prop_ro(
-          "net", [](const Trainer& t) { return to_object(t.net()); },
-          nb::sig("def net(self) -> isobit._core.Layer"))
+          "net", [](const Trainer& t) { return to_object(t.net()); }, nb::sig("def net(self) -> _core.Layer"))
       .def_prop_ro("options", &Trainer::options)
       .def_prop_ro("at", &Trainer::at)
       .def("batches", &Trainer::batches, "of an epoch")

@@ -1,5 +1,7 @@
 """Values against NumPy, operators, indexing."""
 
+import ast
+import os
 import unittest
 
 import numpy as np
@@ -116,6 +118,24 @@ class Ops(TestCase):
         picture = isobit.tensor(random(8, 8))._repr_html_()
         self.assertIn("data:image/png;base64,", picture)
         self.assertNotIn("png", isobit.tensor([1.0, 2.0])._repr_html_())
+
+
+class Stubs(TestCase):
+    def test_type_checkers_see_every_name(self):
+        folder = os.path.join(os.path.dirname(isobit.__file__), "_core")
+        with open(os.path.join(folder, "__init__.pyi"), encoding="utf-8") as file:
+            names = {getattr(node, "name", None) for node in ast.walk(ast.parse(file.read()))}
+        public = {n for n in vars(isobit._core) if callable(getattr(isobit._core, n)) and not n.startswith("_")}
+        self.assertEqual(public - names, set())
+        for module in ("data", "io", "optim", "train"):
+            with open(os.path.join(folder, module + ".pyi"), encoding="utf-8") as file:
+                text = file.read()
+            ast.parse(text)
+            self.assertNotRegex(text, "(?m)^import _core|^from _core")
+
+    def test_lists(self):
+        for dtype in ("f32", "bf16"):
+            self.assertEqual(isobit.tensor([[1, 2], [3, 4]]).to(dtype).tolist(), [[1, 2], [3, 4]])
 
 
 class Gradients(TestCase):

@@ -87,11 +87,3 @@ def accuracy(net, dataset, batch=256, normalise=None):
 def digest(net):
     """SHA-256 over names, dtypes, shapes and elements of a network's state: the same on every device."""
     return net.digest()
-
-
-def _summary(layer, sample=None):
-    """A table of layer, output shape, parameters and multiply-adds; a picture of it in Jupyter."""
-    return layer.summarize(sample)
-
-
-Layer.summary = _summary
