@@ -12,6 +12,7 @@ memory with it by DLPack without a copy. The names are those of the C++ library:
 
 from isobit._core import *  # noqa: F401,F403  the ops, Tensor, Device, DType
 
+import isobit.compare  # noqa: F401
 import isobit.data  # noqa: F401
 import isobit.io  # noqa: F401
 import isobit.models  # noqa: F401

@@ -40,5 +40,6 @@ NB_MODULE(_core, m) {
   bind_io(m);
   bind_optim(m);
   bind_train(m);
+  bind_compare(m);
   bind_saved(m);
 }

@@ -23,5 +23,6 @@ void bind_optim(nb::module_& m);
 void bind_data(nb::module_& m);
 void bind_io(nb::module_& m);
 void bind_train(nb::module_& m);
+void bind_compare(nb::module_& m);
 
 }  // namespace isobit::python
