@@ -105,7 +105,7 @@ class _Run(fx.Interpreter):
 def bound(module, x):
     """The most by which two evaluations of the module at x, in x's dtype, may differ, element by element."""
     run = _Run(module)
-    y = run.run(x.double().requires_grad_())
+    y = run.run(x.detach().double().clone().requires_grad_())
     flat = y.reshape(len(y), -1)
     values = [value for value, _ in run.rounded]
     columns = []

@@ -8,6 +8,8 @@
 #include <isobit/saved_model.h>
 #include <isobit/train.h>
 
+#include <set>
+
 #include "tests/support/files.h"
 
 namespace isobit {
@@ -128,6 +130,22 @@ TEST(NnDescription, EveryLayerIsMadeAgainFromItsDescription) {
     again.build(c.sample, Device::cpu(), Seed{7});  // initialisers are part of the description
     expect_equal_nets(c.layer, again, c.sample, text);
   }
+}
+
+// The kinds that an error lists are those above: a new one needs a line there.
+TEST(NnDescription, EveryKindIsTested) {
+  const std::string message = message_of([] {
+    nn::from_description(nn::Description{"no kind", {}, {}, {}});
+  });
+  const std::string lead = "there are ";
+  std::string known = message.substr(message.find(lead) + lead.size()) + ", ";
+  std::set<std::string> listed, tested;
+  for (std::size_t stop = known.find(", "); stop != known.npos; stop = known.find(", ")) {
+    listed.insert(known.substr(0, stop));
+    known.erase(0, stop + 2);
+  }
+  for (const Case& c : every_kind()) tested.insert(c.layer.module().kind());
+  EXPECT_EQ(tested, listed) << message;
 }
 
 TEST(NnDescription, EveryLayerComesBackFromAFile) {
