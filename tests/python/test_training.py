@@ -1,5 +1,7 @@
 """A short LeNet training: the same digest by the Trainer, by a loop in Python, in parts, on simt, and by the program."""
 
+import contextlib
+import io
 import json
 import os
 import struct
@@ -77,6 +79,18 @@ class Training(TestCase):
         resumed = train.Trainer.resume(models.make(checkpoint.model), checkpoint, sets())
         resumed.run()
         self.assertEqual(resumed.net.digest(), self.digest)
+
+    def test_a_bar_changes_nothing(self):
+        try:
+            import tqdm  # noqa: F401
+        except ImportError:
+            self.skipTest("this Python has no tqdm")
+        trainer, seen, text = train.Trainer(models.lenet(), train.Options(epochs=2, batch=32), sets()), [], io.StringIO()
+        with contextlib.redirect_stderr(text):
+            outcome = trainer.run_with_progress(step=lambda p: seen.append(p.at.step))
+        self.assertEqual((trainer.net.digest(), seen), (self.digest, list(range(1, 13))))
+        self.assertIn("12/12", text.getvalue())
+        self.assertIn(f"accuracy={outcome.evaluation.accuracy:.2%}", text.getvalue())
 
     def test_on_simt(self):
         if not any(d.device == "simt" for d in isobit.devices()):
