@@ -93,8 +93,17 @@ class Threads(TestCase):
 
 
 class Interrupt(TestCase):
+    def run_interruptible(self, code):
+        # Whoever is started in the background (a CI run, by a shell's &) ignores SIGINT, and so do its children: this
+        # one takes Python's own way again. It is ended with the test, whatever comes of it.
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        process = run_python(heed + textwrap.dedent(code))
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
     def test_ctrl_c_ends_training(self):
-        process = run_python("""
+        process = self.run_interruptible("""
             import numpy as np, isobit
             from isobit import data, models, train
             r = np.random.default_rng(1)
@@ -118,7 +127,7 @@ class Interrupt(TestCase):
         self.assertEqual((process.returncode, out.split()[-2:], err), (0, ["interrupted", "resumed"], ""))
 
     def test_ctrl_c_ends_evaluation_and_loops(self):
-        process = run_python("""
+        process = self.run_interruptible("""
             import numpy as np, isobit
             from isobit import data, models, nn
             images = isobit.zeros((20000, 28, 28, 1), dtype="u8")
