@@ -30,6 +30,11 @@ class Layout:
             x = x[np.argsort(self.rows)]
         return _permuted(x, np.argsort(self.axes).tolist())
 
+    def same(self, other):
+        if self.rows is None or other.rows is None:
+            return self.axes == other.axes and self.rows is other.rows
+        return self.axes == other.axes and np.array_equal(self.rows, other.rows)
+
 
 def _permuted(x, axes):
     return x.transpose(axes) if isinstance(x, np.ndarray) else x.permute(*axes)
@@ -194,7 +199,19 @@ def load(net, steps, tensor_of):
     for step in steps:
         for name, (theirs, layout) in step.weights.items():
             state[joined(step.layer.path, name)] = tensor_of(layout.here(theirs))
-    net.load_state_dict(state)
+    net.load_state_dict(widened(state, net))
+
+
+_WIDER = {"f16": ("f32", "f64"), "bf16": ("f32", "f64"), "f32": ("f64",)}
+
+
+def widened(state, net):
+    """The tensors in the dtypes of the net's own where those are wider: norms of a network in half precision are f32."""
+    ours = net.state_dict()
+    return {
+        name: t.to(ours[name].dtype) if name in ours and str(ours[name].dtype) in _WIDER.get(str(t.dtype), ()) else t
+        for name, t in state.items()
+    }
 
 
 def joined(path, name):

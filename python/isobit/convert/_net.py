@@ -1,7 +1,7 @@
 """A built network as exporters read it: its leaves with what they are made of and the shapes that they meet."""
 
 from isobit import nn
-from isobit.convert._graph import joined
+from isobit.convert._graph import joined, refuse
 
 
 class Node:
@@ -60,6 +60,20 @@ def leaves(node):
             yield from leaves(child)
     else:
         yield node
+
+
+def check_shapes(net, steps):
+    """Throws unless every layer of the built network gives what its step of the graph did."""
+    built, expected = {}, {}
+    for leaf in leaves(tree_of(net)):
+        built.setdefault(leaf.owner, []).append(leaf.output)
+    for step in steps:
+        if step.layer is not None and step.shape is not None:
+            expected.setdefault(step.layer.path, []).append(step)
+    for path, places in expected.items():
+        ours, theirs = sorted(built[path]), sorted(tuple(step.shape) for step in places)
+        if ours != theirs:
+            refuse(places[0].origin, f"it gives {theirs}, isobit's layer {ours}", "Write it as a module of your own")
 
 
 def per_axis(value, spatial):

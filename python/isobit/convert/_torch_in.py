@@ -39,18 +39,31 @@ class _Tracer(fx.Tracer):
 
 
 class _Shapes(fx.Interpreter):
-    """Runs the graph and keeps the shape of every tensor."""
+    """Runs the graph and keeps the shape and the memory of every tensor, and for every node which tensors it wrote to."""
 
     def __init__(self, traced):
         super().__init__(traced)
-        self.found = {}
+        self.found, self.memory, self.overwritten = {}, {}, {}
 
     def run_node(self, node):
         self.at = node  # for errors
+        tensors = {n: self.env[n] for n in node.all_input_nodes if isinstance(self.env[n], torch.Tensor)}
+        versions = {n: t._version for n, t in tensors.items()}
         value = super().run_node(node)
+        self.overwritten[node] = [n for n, t in tensors.items() if t._version != versions[n]]
+        if self._dropped_in_place(node):
+            self.overwritten[node] = [node.args[0]]
         if isinstance(value, torch.Tensor):
             self.found[node] = tuple(value.shape)
+            self.memory[node] = value.untyped_storage().data_ptr()
         return value
+
+    def _dropped_in_place(self, node):
+        """Of a dropout, which writes in training alone."""
+        if node.op == "call_module":
+            module = self.fetch_attr(node.target)
+            return isinstance(module, tnn.Dropout) and module.inplace
+        return node.target is F.dropout and (node.kwargs.get("inplace", False) or node.args[3:] == (True,))
 
 
 def _sample(shape):
@@ -73,7 +86,7 @@ class _Importer:
             ) from error
         self.traced = fx.GraphModule(tracer.root, graph)
         self._run(input_shape)
-        self.steps, self.layers = {}, {}
+        self.steps, self.layers, self.stale = {}, {}, {}
 
     def _run(self, input_shape):
         *spatial, c = input_shape
@@ -83,7 +96,7 @@ class _Importer:
         try:
             with torch.no_grad():
                 run.run(torch.zeros((1, c, *spatial), dtype=self.dtype, device=self.device))
-            self.shapes = run.found
+            self.shapes, self.memory, self.overwritten = run.found, run.memory, run.overwritten
         except Exception as error:
             raise ConversionError(
                 f"{type(self.module).__name__}: it cannot be run on one sample of {list(input_shape)} (channels last: "
@@ -110,18 +123,37 @@ class _Importer:
                 return self.step_of(result, "output")
             else:
                 self._take(node)
+                self._overwrite(node)
         raise AssertionError("a graph without an output")
 
     def step_of(self, node, origin):
         if node not in self.steps:
             refuse(origin, f"it reads {node}, which is no value of the network ({node.op} {node.target})",
                    "Constants and parameters beside layers need a module of your own")
+        if node in self.stale:
+            refuse(origin, f"it reads {node}, which {self.stale[node]} has overwritten by way of another view",
+                   "Make that one not inplace")
         return self.steps[node]
+
+    def _overwrite(self, node):
+        """What a node wrote to is, for all that read it later, what the node gives."""
+        for target in self.overwritten[node]:
+            was = self.steps.get(target)
+            for other, memory in self.memory.items():
+                if other is node or other not in self.steps or memory != self.memory[target]:
+                    continue
+                if self.steps[other] is was:
+                    self.steps[other] = self.steps[node]
+                else:
+                    self.stale[other] = node
 
     def _take(self, node):
         if node.op == "call_module":
             module = self.traced.get_submodule(node.target)
             origin = f"{node.target} ({type(module).__name__})"
+            if len(node.args) != 1 or node.kwargs:
+                refuse(origin, f"it is called with {[*map(str, node.args[1:]), *node.kwargs]} beside the value",
+                       "Say it when the module is made")
             self._layer(node, module, origin, str(node.target), shared=True)
         elif node.op in ("call_function", "call_method"):
             self._call(node)
@@ -132,9 +164,21 @@ class _Importer:
         shape = self.shape_of(node)
         place = _torch_layers.Place(name, origin, source.shape, source.order, shape and shape[:-1])
         layer, weights, order = _torch_layers.convert(module, place)
-        if shared and layer is not None:  # a module that is called twice is one layer at two places
-            layer = self.layers.setdefault(module, layer)
+        if shared and layer is not None:
+            layer = self._once(module, layer, weights, origin)
         self.steps[node] = Step(name, "layer", [source], layer, weights, shape, order, origin)
+
+    def _once(self, module, layer, weights, origin):
+        """A module that is called twice is one layer at two places, unless it is not the same at both."""
+        first, its = self.layers.setdefault(module, (layer, weights))
+        if isobit.nn.describe(first) != isobit.nn.describe(layer):
+            if weights:
+                refuse(origin, "it is called twice, with extents that make it two different layers", "Take two modules")
+            return layer
+        if any(not layout.same(its[name][1]) for name, (_, layout) in weights.items()):
+            refuse(origin, "it is called twice, with features in the order of a flattened picture and in another",
+                   "Take two modules")
+        return first
 
     def _call(self, node):
         called = node.target
@@ -230,7 +274,9 @@ def _converted(module, input_shape):
     net = _graph.assemble(output)
     device = f"cuda:{importer.device.index or 0}" if importer.device.type == "cuda" else "cpu"
     net.build(tuple(input_shape), device=device, dtype=_DTYPES[importer.dtype])
-    return net, [s for s in _graph.ancestors(output) if s.weights]
+    steps = _graph.ancestors(output)
+    _net.check_shapes(net, steps)
+    return net, [s for s in steps if s.weights]
 
 
 def from_torch(module, input_shape):
@@ -269,7 +315,7 @@ def weights_from(module, net):
     for path, step in _pairs(module, net):
         for name, (theirs, layout) in step.weights.items():
             state[_graph.joined(path, name)] = _torch_layers.tensor_of(layout.here(theirs))
-    net.load_state_dict(state)
+    net.load_state_dict(_graph.widened(state, net))
 
 
 def weights_to(net, module):
@@ -281,6 +327,10 @@ def weights_to(net, module):
             if ours.shape != theirs.shape:
                 refuse(step.origin, f"{name} is {list(theirs.shape)}, the network's {list(ours.shape)}",
                        "Both must have the same layers")
+            narrowed = ours.to(theirs.dtype)
+            if not torch.allclose(narrowed.to(ours.dtype), ours, rtol=0, atol=0, equal_nan=True):
+                refuse(step.origin, f"{name} is {theirs.dtype} there, which does not hold the values of the network's "
+                       f"{ours.dtype}", "Make that layer of the wider type, e.g. by float()")
             moves.append((theirs, ours))
     with torch.no_grad():
         for theirs, ours in moves:

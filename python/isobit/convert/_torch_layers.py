@@ -137,6 +137,9 @@ def _lp_pool(m, at):
         at.refuse(f"torch takes x^{m.norm_type}, isobit |x|^{m.norm_type}", "Take an even norm_type")
     window = _list(m.kernel_size, at.spatial)
     stride = window if m.stride is None else _list(m.stride, at.spatial)
+    if m.ceil_mode and any((n - k) % s for n, k, s in zip(at.shape, window, stride)):
+        at.refuse("by ceil_mode windows are cut off, and torch scales their sums as those of whole ones",
+                  "Leave ceil_mode out")
     return nn.LpPool(window, float(m.norm_type), stride=stride, ceil_mode=m.ceil_mode), {}
 
 
@@ -166,6 +169,10 @@ def _upsample(m, at):
     linear = ("linear", "bilinear", "trilinear")
     if m.mode != "nearest" and m.mode not in linear:
         at.refuse(f"its mode is {m.mode}", "isobit's Upsample knows nearest and linear")
+    if m.scale_factor is not None and not m.recompute_scale_factor:
+        scales = m.scale_factor if isinstance(m.scale_factor, (tuple, list)) else [m.scale_factor]
+        if any(s != int(s) for s in scales):  # the extents may be whole multiples: positions are not
+            at.refuse(f"its scale_factor is {m.scale_factor}", "Upsample takes whole factors")
     factors = [out / n for out, n in zip(at.out_shape, at.shape[:-1])]
     if any(f != int(f) or f < 1 for f in factors):
         at.refuse(f"it enlarges {list(at.shape)} to {list(at.out_shape)}", "Upsample takes whole factors")
@@ -286,6 +293,9 @@ def known(module):
 def convert(module, at):
     """(layer or None, weights, order of the features behind it)."""
     kind = type(module)
+    if kind is tnn.Linear and at.spatial > 0:
+        at.refuse(f"torch takes the last axis of {[*at.shape[-1:], *at.shape[:-1]]}, isobit the channels",
+                  "The last axis cannot be converted: put a Flatten before it, or take a convolution of one tap")
     if kind not in _CONVERT:
         at.refuse("this kind cannot be converted", "Replace it, or write it as an isobit.nn.Module")
     layer, weights = _CONVERT[kind](module, at)

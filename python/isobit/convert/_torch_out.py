@@ -31,18 +31,16 @@ class _Exporter:
     def __init__(self, net):
         self.dtype = _DTYPES[str(net.dtype)]
         self.state = net.state_dict()
-        self.made = {}
+        self.made, self.layouts = {}, {}  # by owner
         self.moves = []
 
     def module(self, node, order):
         """(module, order of the features behind it)."""
-        if node.owner in self.made and node.owner != node.path:  # a shared layer
-            return self.made[node.owner]
         if node.kind == "Sequential":
             parts = OrderedDict()
             for name, child in node.children.items():
                 parts[name], order = self.module(child, order)
-            result = tnn.Sequential(parts), order
+            made = tnn.Sequential(parts)
         elif node.kind in ("Residual", "Concat"):
             parts, orders = OrderedDict(), []
             for name, child in node.children.items():
@@ -55,11 +53,12 @@ class _Exporter:
             ):
                 _refuse(node, "it joins flattened pictures of different order", "Join them before the Flatten")
             made = own.Concat(parts) if node.kind == "Concat" else own.Residual(*parts.values())
-            result = made, orders[0]
+            order = orders[0]
         else:
-            result = self._leaf(node, order)
-        self.made[node.path] = result
-        return result
+            made, order = self._leaf(node, order)
+        # A layer at two places is one module, where it is made of the same at both.
+        first = self.made.setdefault(node.owner, made)
+        return (first if _settings(first) == _settings(made) else made), order
 
     def _leaf(self, node, order):
         make = _MAKE.get(node.kind)
@@ -69,13 +68,27 @@ class _Exporter:
             _refuse(node, "it reads a flattened picture, whose features torch has in another order",
                     "Put it before the Flatten")
         module, weights = make(node, node.options, order, self.dtype)
-        for name, (theirs, layout) in weights.items():
-            self.moves.append((joined(node.owner, name), theirs, layout))
+        layouts = {name: layout for name, (_, layout) in weights.items()}
+        if node.owner not in self.made:
+            self.layouts[node.owner] = layouts
+            for name, (theirs, layout) in weights.items():
+                self.moves.append((joined(node.owner, name), theirs, layout))
+        elif weights and _settings(self.made[node.owner]) != _settings(module):
+            _refuse(node, "it is a shared layer, and torch needs two of other settings for these extents",
+                    "Take two layers")
+        elif any(not layout.same(self.layouts[node.owner][name]) for name, layout in layouts.items()):
+            _refuse(node, "it is a shared layer, of a flattened picture here and in another order there", "Take two layers")
         if node.kind == "Flatten":
             order = order if len(node.input) == 1 else features(node.input)
         elif node.kind == "Linear":
             order = None
         return module, order
+
+
+def _settings(module):
+    """What a module computes but for its weights. Parts of containers are the same where they are one module."""
+    parts = {name: id(part) for name, part in module._modules.items()}
+    return type(module), parts, {k: v for k, v in vars(module).items() if k[0] != "_"}
 
 
 def _activation(o):
@@ -214,6 +227,9 @@ def _pool(node, o, order, dtype):
         return cls(window, stride, padding, o["ceil_mode"], o["count_include_pad"]), {}
     if any(padding) or o["p"] % 2 != 0:
         _refuse(node, "torch's has no padding, and x^p in place of |x|^p", "Take an even p and no padding")
+    if o["ceil_mode"] and any((n - k) % s for n, k, s in zip(node.input, window, stride)):
+        _refuse(node, "by ceil_mode windows are cut off, and torch scales their sums as those of whole ones",
+                "Leave ceil_mode out")
     return (tnn.LPPool1d, tnn.LPPool2d, tnn.LPPool3d)[n - 1](o["p"], window if n > 1 else window[0],
                                                             stride if n > 1 else stride[0], o["ceil_mode"]), {}
 
