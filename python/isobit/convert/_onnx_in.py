@@ -4,12 +4,13 @@ import os
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, numpy_helper
 
 import isobit
 from isobit import nn
-from isobit.convert import _graph
+from isobit.convert import _graph, _net
 from isobit.convert._graph import Layout, Step, features, filters_layout, refuse, transposed_filters_layout
+from isobit.convert._onnx_shapes import sample_shapes
 
 _DTYPES = {TensorProto.FLOAT: "f32", TensorProto.DOUBLE: "f64", TensorProto.FLOAT16: "f16"}
 _RULES = {"VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
@@ -30,38 +31,12 @@ class _Importer:
         self.dtype = _DTYPES.get(self.input.type.tensor_type.elem_type)
         if self.dtype is None:
             refuse(self.input.name, "the input is no f32, f64 or f16", "Give it a floating type")
-        self.shapes = self._shapes(model, input_shape)
+        self.shapes = sample_shapes(model, self.input, input_shape)
         self.readers = {}
         for node in self.graph.node:
             for name in node.input:
                 self.readers[name] = self.readers.get(name, 0) + 1
         self.steps = {}
-
-    def _shapes(self, model, input_shape):
-        dims = [d.dim_value for d in self.input.type.tensor_type.shape.dim]
-        if input_shape is not None:
-            *spatial, c = input_shape
-            dims = [1, c, *spatial]
-        dims = [1, *dims[1:]]
-        if len(dims) < 2 or any(d < 1 for d in dims):
-            refuse(self.input.name, f"the model leaves the input's shape open ({dims})",
-                   "Give input_shape, of one sample, channels last: (h, w, c)")
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        for value in copy.graph.input:
-            if value.name == self.input.name:
-                value.CopyFrom(helper.make_tensor_value_info(value.name, self.input.type.tensor_type.elem_type, dims))
-        del copy.graph.value_info[:]
-        for value in copy.graph.output:
-            value.type.tensor_type.ClearField("shape")
-        inferred = shape_inference.infer_shapes(copy, data_prop=True).graph
-        shapes = {}
-        for value in [*inferred.input, *inferred.value_info, *inferred.output]:
-            extents = [d.dim_value for d in value.type.tensor_type.shape.dim]
-            if len(extents) >= 2 and all(e > 0 for e in extents):
-                n, c, *spatial = extents
-                shapes[value.name] = (*spatial, c)
-        return shapes
 
     def output(self):
         self.steps[self.input.name] = Step("input", "input", shape=self.shapes[self.input.name])
@@ -181,6 +156,9 @@ class _Importer:
         return {name: (self.constant(node, first + i), Layout((0,), order)) for i, name in enumerate(("gamma", "beta"))}
 
     def _batchnormalization(self, node, a):
+        if a.get("training_mode", 0):
+            refuse(self.origin(node), "it normalises by the statistics of its batch (training_mode)",
+                   "Export the network in evaluation mode")
         order = self.step_of(node.input[0], self.origin(node)).order
         weights = self._affine(node, 1, order)
         weights["running_mean"] = (self.constant(node, 3), Layout((0,), order))
@@ -254,6 +232,11 @@ class _Importer:
         source = self.ordered(node)
         ours = self.shape(node)
         factors = [o / i for o, i in zip(ours[:-1], source.shape[:-1])]
+        scales = self.constant(node, 2, np.ones(0))
+        if any(s != int(s) for s in scales) or a.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+            # The extents may be whole multiples of the old ones: positions are not.
+            refuse(self.origin(node), f"its scales are {scales.tolist()}, {a.get('keep_aspect_ratio_policy', 'stretch')}",
+                   "Upsample takes whole factors, stretched")
         how = (a.get("mode", "nearest"), a.get("coordinate_transformation_mode", "half_pixel"),
                a.get("nearest_mode", "round_prefer_floor"))
         known = {("nearest", "asymmetric", "floor"): ("nearest", False)}
@@ -355,6 +338,12 @@ class _Importer:
             refuse(self.origin(node), f"it goes over axis {a.get('axis', -1)}", "isobit's goes over the channels: axis=1")
         self.put(node, layer, order=self.step_of(node.input[0], self.origin(node)).order)
 
+    def _gelu(self, node, a):
+        if a.get("approximate", "none") != "none":
+            refuse(self.origin(node), f"it is the approximation by {a['approximate']}",
+                   "isobit's GELU is exact: take approximate='none'")
+        self.put(node, nn.GELU(), order=self.step_of(node.input[0], self.origin(node)).order)
+
     def _softmax(self, node, a):
         self._rows(node, a, nn.Softmax())
 
@@ -365,7 +354,7 @@ class _Importer:
 _SIMPLE = {
     "Relu": lambda a: nn.ReLU(), "LeakyRelu": lambda a: nn.LeakyReLU(a.get("alpha", 0.01)),
     "Elu": lambda a: nn.ELU(a.get("alpha", 1.0)), "Sigmoid": lambda a: nn.Sigmoid(), "Tanh": lambda a: nn.Tanh(),
-    "Softplus": lambda a: nn.Softplus(), "Gelu": lambda a: nn.GELU(), "Identity": lambda a: None,
+    "Softplus": lambda a: nn.Softplus(), "Identity": lambda a: None,
 }
 
 
@@ -391,6 +380,8 @@ def from_onnx(model, input_shape):
     net = _graph.assemble(output)
     shape = importer.steps[importer.input.name].shape
     net.build(shape, dtype=importer.dtype)
-    _graph.load(net, [s for s in _graph.ancestors(output) if s.weights],
+    steps = _graph.ancestors(output)
+    _net.check_shapes(net, steps)
+    _graph.load(net, [s for s in steps if s.weights],
                 lambda array: isobit.tensor(np.ascontiguousarray(array)))
     return net.eval()

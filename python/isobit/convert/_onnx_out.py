@@ -36,14 +36,27 @@ class _Exporter:
         self.nodes, self.constants, self.count = [], {}, 0
 
     def constant(self, name, array):
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
+        tensor = numpy_helper.from_array(np.asarray(array, order="C"), name)
+        base, i = name, 1
+        while self.constants.setdefault(name, tensor) != tensor:  # a shared layer's, in another order
+            i += 1
+            tensor.name = name = f"{base}_{i}"
         return name
 
-    def weight(self, node, name, layout):
-        path = joined(node.owner, name)
-        array = layout.there(np.asarray(self.state[path].detach().to("cpu").numpy()))
-        return self.constant(path, array.astype(self.numpy, copy=False))
+    def array(self, node, name):
+        return np.asarray(self.state[joined(node.owner, name)].detach().to("cpu").numpy())
+
+    def narrow(self, node, name, array):
+        """The array in the network's dtype: of one in half precision, norms' parameters are f32."""
+        narrow = array.astype(self.numpy, copy=False)
+        if not np.array_equal(narrow.astype(array.dtype, copy=False), array, equal_nan=True):
+            _refuse(node, f"its {name} is {array.dtype}, and ONNX wants it in {narrow.dtype} at opset {self.opset}, which "
+                    "does not hold its values", "Give opset=15 or later for batch norms, or export the network in f32")
+        return narrow
+
+    def weight(self, node, name, layout, wide=False):
+        array = layout.there(self.array(node, name))
+        return self.constant(joined(node.owner, name), array if wide else self.narrow(node, name, array))
 
     def has(self, node, name):
         return joined(node.owner, name) in self.state
@@ -148,18 +161,19 @@ class _Exporter:
             return self.op("Gemm", inputs, node.path, transB=1)
         n = len(node.input) - 1  # over the channels of pictures: a convolution of one tap
         layout = Layout((1, 0))
-        array = layout.there(np.asarray(self.state[joined(node.owner, "weight")].detach().to("cpu").numpy()))
-        w = self.constant(joined(node.owner, "weight"), array.reshape((*array.shape, *[1] * n)).astype(self.numpy))
+        array = layout.there(self.array(node, "weight"))
+        w = self.constant(joined(node.owner, "weight"), array.reshape((*array.shape, *[1] * n)))
         return self.op("Conv", [x, w, *self._bias(node)], node.path, kernel_shape=[1] * n)
 
-    def _channels(self, node, name, fill, order=None):
+    def _channels(self, node, name, fill, order=None, wide=False):
         if self.has(node, name):
-            return self.weight(node, name, Layout((0,), order))
+            return self.weight(node, name, Layout((0,), order), wide)
         c = node.input[-1]
         return self.constant(f"{name}_{fill}_{c}", np.full(c, fill, self.numpy))
 
     def _batchnorm(self, node, o, x, order):
-        inputs = [self._channels(node, n, f, order) for n, f in
+        wide = self.opset >= 15  # from there on they may be of another type than x
+        inputs = [self._channels(node, n, f, order, wide) for n, f in
                   (("gamma", 1), ("beta", 0), ("running_mean", 0), ("running_variance", 1))]
         return self.op("BatchNormalization", [x, *inputs], node.path, epsilon=o["eps"], momentum=1 - o["momentum"])
 
@@ -187,8 +201,8 @@ class _Exporter:
             return y
         shape = [c] + [1] * len(spatial)
         for kind, name in (("Mul", "gamma"), ("Add", "beta")):
-            array = np.asarray(self.state[joined(node.owner, name)].detach().to("cpu").numpy()).reshape(shape)
-            y = self.op(kind, [y, self.constant(joined(node.owner, name), array.astype(self.numpy))])
+            array = self.narrow(node, name, self.array(node, name).reshape(shape))
+            y = self.op(kind, [y, self.constant(joined(node.owner, name), array)])
         return y
 
     def _localresponsenorm(self, node, o, x, order):
