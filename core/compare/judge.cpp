@@ -73,6 +73,15 @@ std::vector<Explanation> explain_by_fault(const Kernel& k, const Reference& base
 void decide(Judgement& j, const Kernel& k, const Reference& base, const Fit& honest, DType operands,
             const Arithmetic& arithmetic, const std::vector<double>& got) {
   Explanation precision = explain_by_precision(k, base, honest, operands, arithmetic, got);
+  if (precision.sums && precision.fit.within()) {
+    const std::vector<Explanation> nearer = explain_by_fault(k, base, precision.fit, kSumsInF16, got);
+    if (!nearer.empty()) {
+      j.verdict = Verdict::wrong;
+      j.explanation = nearer[0].words;
+      for (std::size_t i = 1; i < nearer.size(); ++i) j.others.push_back(nearer[i].words);
+      return;
+    }
+  }
   if (precision.found) {
     j.verdict = finite_where_expected(base, got) ? Verdict::lower_precision : Verdict::overflow;
     j.explanation = precision.words;

@@ -93,10 +93,14 @@ struct Fault {
 std::vector<Fault> faults_of(const Kernel& k, const Reference& base);
 std::vector<Fault> pool_faults_of(const Kernel& k, const Reference& base);
 
+/// Sums kept in f16.
+constexpr Arithmetic kSumsInF16{0x1p-11, 0x1p-24, 0x1p-11, 0x1p-25, 65504};
+
 struct Explanation {
   bool found = false;
   std::string words;
   Fit fit;
+  bool sums = false;  ///< by kSumsInF16, whose bound is wide: a fault may lie within it
 };
 /// Whether narrower operands, sums or results explain what exact arithmetic does not, or explain it at most a
 /// quarter as well.

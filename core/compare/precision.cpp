@@ -108,20 +108,41 @@ class Search {
       if (accepts(f)) take(t.words, std::move(f));
     }
   }
-  /// Sums in f16, of the operands as they are or rounded to f16 too: what comes out are numbers of f16, and
-  /// the bound has the round-off of f16.
+  /// Sums in f16, of the operands as they are or rounded to f16 too: what comes out are numbers of f16, the
+  /// bound has the round-off of f16, and the errors are probable.
   void sums() {
     if (found_.found || honest_.within() || !representable(got_, kernel_, Operands::f16)) return;
-    const Arithmetic narrow{0x1p-11, 0x1p-24, 0x1p-11, 0x1p-25, 65504};
-    Fit f = fit(base_, narrow, got_);
-    if (accepts(f)) return take("sums kept in f16", std::move(f));
-    Fit of_rounded = fit(reference_of(with(Operands::f16, Ties::even)), narrow, got_);
-    if (accepts(of_rounded)) take("operands rounded to f16, sums kept in f16", std::move(of_rounded));
+    attempt_sums(base_, "sums kept in f16");
+    if (!found_.found)
+      attempt_sums(reference_of(with(Operands::f16, Ties::even)),
+                   "operands rounded to f16, sums kept in f16");
   }
   Explanation result() { return std::move(found_); }
 
  private:
   static bool accepts(const Fit& f) { return f.beyond == 0 && f.swallowed == 0; }
+  void attempt_sums(const Reference& r, const char* words) {
+    Fit f = fit(r, kSumsInF16, got_);
+    if (!accepts(f) || !probable(r)) return;
+    take(words, std::move(f));
+    found_.sums = true;
+  }
+  /// From a few hundred terms on the bound of f16 lets almost everything pass, from 2047 on everything.
+  /// Partial sums drift to the value v and scatter as far as the magnitude S, so that roundings that know
+  /// nothing of each other make an error of about u sqrt(S^2 + n v^2) or less: all elements together may have
+  /// twice that, none eight times.
+  bool probable(const Reference& r) const {
+    double errors = 0, expected = 0;
+    for (std::size_t i = 0; i < got_.size(); ++i) {
+      const double v = r.value[i], s = r.magnitude[i], n = r.terms[i] + r.extra, error = got_[i] - v;
+      if (!std::isfinite(error)) continue;
+      const double scatter = kSumsInF16.unit * std::sqrt(s * s + n * v * v) + n * kSumsInF16.tiny;
+      if (std::abs(error) > 8 * scatter) return false;
+      errors += error * error;
+      expected += scatter * scatter;
+    }
+    return errors <= 4 * expected;
+  }
   Kernel with(Operands type, Ties ties) const {
     Kernel k = kernel_;
     k.a = rounded(k.a, type, ties);

@@ -195,6 +195,46 @@ TEST(CompareFaults, F16Accumulation) {
   }
 }
 
+TEST(CompareFaults, F16HidesNoFault) {
+  // Sums of hundreds of terms: the bound of f16 alone would let a flipped filter pass, and from 2047 terms on
+  // everything.
+  for (const std::int64_t channels : {64, 512}) {
+    const PlainConv c{.h = 5, .w = 5, .c = channels, .k = 3, .r = 3, .s = 3, .top = 1, .left = 1};
+    const Case of(c);
+    const Problem p = of.problem(Result::y);
+    const auto narrow = [](float sum, float a, float b, const PlainTerm&) {
+      return numerics::f16_to_f32(numerics::f32_to_f16(sum + a * b));
+    };
+    const Tensor flipped = test::plain_forward(c, c, of.x, flip(of.w, {0, 1}));
+    expect(judge(p, flipped.to(DType::f16)), Verdict::wrong, "filter flipped");
+    expect(judge(p, flipped.to(DType::f16).to(DType::f32)), Verdict::wrong, "");
+    expect(judge(p, test::plain_forward(c, c, of.x, flip(of.w, {0, 1}), narrow)), Verdict::wrong, "");
+    const Tensor garbage = random_normal(c.y_shape(), {7, 4}, 0, 30);
+    expect(judge(p, garbage.to(DType::f16)), Verdict::wrong, "");
+    expect(judge(p, garbage.to(DType::f16).to(DType::f32)), Verdict::wrong, "");
+    expect(judge(p, test::plain_forward(c, c, of.x, of.w, narrow)), Verdict::lower_precision,
+           "sums kept in f16");
+    // One of the input channels is missing: of 512 no more than roundings in f16 could do.
+    const Tensor tailless =
+        test::plain_forward(c, c, of.x, of.w, [&](float sum, float a, float b, const PlainTerm& t) {
+          return t.c == channels - 1 ? sum : sum + a * b;
+        });
+    const std::string tail = "tail of 1 input channel left out of the sum";
+    expect(judge(p, tailless.to(DType::f16)), Verdict::wrong, tail);
+    expect(judge(p, tailless.to(DType::f16).to(DType::f32)), Verdict::wrong, channels == 512 ? tail : "");
+  }
+  // Positive operands: the sums drift upwards, and so do their errors.
+  const PlainConv c{.h = 4, .w = 4, .c = 64, .k = 3, .r = 3, .s = 3};
+  Case of(c);
+  of.x = abs(of.x);
+  of.w = abs(of.w);
+  const auto narrow = [](float sum, float a, float b, const PlainTerm&) {
+    return numerics::f16_to_f32(numerics::f32_to_f16(sum + a * b));
+  };
+  expect(judge(of.problem(Result::y), test::plain_forward(c, c, of.x, of.w, narrow)),
+         Verdict::lower_precision, "sums kept in f16");
+}
+
 TEST(CompareFaults, MissingBorderTap) {
   for (const PlainConv& c :
        {PlainConv{
