@@ -28,9 +28,14 @@ Tensor cut(const Tensor& t, int axis, std::int64_t from, std::int64_t to) {
 void Catalogue::phases() {
   if (k_.form != Form::backward_input) return;
   const int spatial = k_.spatial();
+  constexpr std::int64_t kMost = 64;
   std::int64_t count = 1;
-  for (int i = 0; i < spatial; ++i) count *= k_.options.stride.value[static_cast<std::size_t>(i)];
-  if (count == 1 || count > 64) return;
+  for (int i = 0; i < spatial; ++i) {
+    const std::int64_t of_axis = k_.options.stride.value[static_cast<std::size_t>(i)];
+    if (of_axis > kMost / count) return;
+    count *= of_axis;
+  }
+  if (count == 1) return;
   std::vector<std::int64_t> stride(static_cast<std::size_t>(spatial)), before = stride;
   for (std::size_t i = 0; i < stride.size(); ++i) {
     stride[i] = k_.options.stride.value[i];

@@ -286,6 +286,19 @@ TEST(Compare, Features) {
   EXPECT_LE(j.where.map.data<float>()[9], 1);
 }
 
+TEST(Compare, StridesOfAnySize) {
+  // Their product is 0 in 64 bits.
+  Problem p;
+  p.result = Result::dx;
+  p.x = random_normal({1, 4, 4, 2}, {3, 1});
+  p.w = random_normal({3, 3, 2, 2}, {3, 2});
+  p.dy = random_normal({1, 1, 1, 2}, {3, 3});
+  p.conv.stride = PerAxis(std::int64_t{1} << 32, std::int64_t{1} << 32);
+  const Judgement j = judge(p, add(run(p), full({}, 1)));
+  EXPECT_EQ(j.verdict, Verdict::wrong) << j.to_string();
+  for (const compare::Feature& f : j.where.features) EXPECT_NE(f.name, "phase of the stride");
+}
+
 TEST(Compare, HeatMap) {
   const Tensor picture = compare::heat_map(
       from_vector(std::vector<float>{0, 1, 2, std::numeric_limits<float>::infinity()}, {2, 2}), 2, 3);
