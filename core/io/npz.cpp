@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kOp = "npz";
 constexpr std::uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x06054b50;
+constexpr std::size_t kLocalHeader = 30;  // without name and extra field
 
 using Bytes = std::span<const std::uint8_t>;
 
@@ -207,17 +208,16 @@ class Archive {
       fail(kOp, "{}: an archive of more than 4 GiB or 65534 members", name);
     if (from > end || size != end - from) fail(kOp, "{}: the directory is not where the archive says", name);
     std::size_t at = from;
-    for (std::size_t i = 0; i < count; ++i) at = member(at, end);
+    for (std::size_t i = 0; i < count; ++i) at = member(at, end, from);
     if (at != end) fail(kOp, "{}: the directory has more than its {} members", name, count);
   }
   const std::vector<Member>& members() const { return members_; }
 
   std::vector<std::uint8_t> bytes_of(const Member& m) const {
-    constexpr std::size_t kHeader = 30;
     const std::string what = fmt::format("{}: {}", name_, m.name);
-    if (m.local > b_.size() || b_.size() - m.local < kHeader || little(b_, m.local, 4) != kLocal)
+    if (m.local > b_.size() || b_.size() - m.local < kLocalHeader || little(b_, m.local, 4) != kLocal)
       fail(kOp, "{}: does not begin where the directory says", what);
-    const std::size_t skip = kHeader + little(b_, m.local + 26, 2) + little(b_, m.local + 28, 2);
+    const std::size_t skip = kLocalHeader + little(b_, m.local + 26, 2) + little(b_, m.local + 28, 2);
     if (b_.size() - m.local < skip || b_.size() - m.local - skip < m.packed)
       fail(kOp, "{}: ends behind the file", what);
     const Bytes packed = b_.subspan(m.local + skip, m.packed);
@@ -232,7 +232,7 @@ class Archive {
 
  private:
   [[noreturn]] void short_file() const { fail(kOp, "{}: is no zip archive, or its end is missing", name_); }
-  std::size_t member(std::size_t at, std::size_t end) {
+  std::size_t member(std::size_t at, std::size_t end, std::size_t from) {
     constexpr std::size_t kHeader = 46;
     if (end - at < kHeader || little(b_, at, 4) != kCentral) fail(kOp, "{}: the directory is damaged", name_);
     Member m;
@@ -249,7 +249,10 @@ class Archive {
     if (m.method != 0 && m.method != 8)
       fail(kOp, "{}: {} is packed by method {}, expected 0 or 8", name_, m.name, m.method);
     if (m.packed == 0xffffffffu || m.size == 0xffffffffu || m.local == 0xffffffffu)
-      fail(kOp, "{}: {} has more than 4 GiB", name_, m.name);
+      fail(kOp, "{}: {} is zip64 (members over 2 GiB as Python writes them)", name_, m.name);
+    // Members that overlap would give more bytes than the file can.
+    total_ += kLocalHeader + m.packed;
+    if (total_ > from) fail(kOp, "{}: {} overlaps other members", name_, m.name);
     members_.push_back(std::move(m));
     return at + kHeader + length + more;
   }
@@ -257,6 +260,7 @@ class Archive {
   Bytes b_;
   std::string_view name_;
   std::vector<Member> members_;
+  std::size_t total_ = 0;  ///< bytes that the members take at least
 };
 
 void put(std::vector<std::uint8_t>& to, std::uint32_t v, int count) {
@@ -320,8 +324,8 @@ std::vector<std::uint8_t> encode_npz(const NamedTensors& tensors) {
     const std::string file = name + ".npy";
     const std::vector<std::uint8_t> bytes = encode_npy(tensor);
     constexpr std::size_t kMost = 0xfffffffeu;
-    if (file.size() > 0xffff || bytes.size() > kMost || out.size() > kMost - bytes.size() ||
-        seen.size() > 65534)
+    const std::size_t more = kLocalHeader + file.size() + bytes.size();
+    if (file.size() > 0xffff || more > kMost || out.size() > kMost - more || seen.size() > 65534)
       fail(kOp, "the archive would have more than 4 GiB or 65534 members");
     const auto local = static_cast<std::uint32_t>(out.size());
     // The common part of both headers: version, flags (UTF-8 name), stored, midnight of 1 January 1980,

@@ -5,6 +5,7 @@
 #include <isobit/ops.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "tests/support/files.h"
@@ -35,6 +36,7 @@ struct Zip {
   Bytes content = npy(kVector, Bytes(8));
   bool deflate = false;
   std::uint32_t flags = 0, method = 8, checksum_off = 0, size_off = 0, local_off = 0, count = 1;
+  std::string second = {};  ///< name of the directory's second entry, if another
 };
 Bytes zip(const Zip& z) {
   Bytes packed = z.content;
@@ -79,10 +81,11 @@ Bytes zip(const Zip& z) {
         4);
     put(out, static_cast<std::uint32_t>(packed.size()), 4);
     put(out, static_cast<std::uint32_t>(z.content.size()) + z.size_off, 4);
-    put(out, static_cast<std::uint32_t>(z.name.size()), 2);
+    const std::string& name = i == 1 && !z.second.empty() ? z.second : z.name;
+    put(out, static_cast<std::uint32_t>(name.size()), 2);
     out.resize(out.size() + 12);
     put(out, z.local_off, 4);
-    put(out, z.name);
+    put(out, name);
   }
   const auto size = static_cast<std::uint32_t>(out.size()) - from;
   put(out, 0x06054b50, 4);
@@ -152,6 +155,12 @@ TEST(Npz, WhatNumPyWrites) {
   EXPECT_EQ(turned.to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6}));
 }
 
+TEST(Npz, RefusesANameThatOccursTwice) {
+  Bytes bytes = io::encode_npz({{"a", zeros({2})}, {"b", zeros({2})}});
+  std::replace(bytes.begin(), bytes.end(), std::uint8_t{'b'}, std::uint8_t{'a'});
+  EXPECT_NE(refusal(bytes).find("two members are called a.npy"), std::string::npos) << refusal(bytes);
+}
+
 TEST(Npz, RefusesDamage) {
   const Bytes good = zip({});
   for (std::size_t length = 0; length < good.size(); ++length)
@@ -163,7 +172,8 @@ TEST(Npz, RefusesDamage) {
   expect_refused({.local_off = 3}, "does not begin");
   expect_refused({.flags = 1}, "password");
   expect_refused({.deflate = true, .method = 12}, "method 12");
-  expect_refused({.count = 2}, "two members");
+  expect_refused({.count = 2, .second = "b.npy"}, "b.npy overlaps other members");
+  expect_refused({.deflate = true, .count = 2, .second = "b.npy"}, "overlaps");
   expect_refused({.name = "a.txt"}, "expected a name and .npy");
   expect_refused({.content = Bytes{1, 2, 3}}, "no .npy array");
   expect_refused({.content = npy(kVector, Bytes(9))}, "9 bytes of elements");
