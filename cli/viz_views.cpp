@@ -105,8 +105,14 @@ Tensor framed(const Tensor& image, const nn::InputView& view) {
 
 Pixels::Pixels(data::Normalise normalise, std::int64_t channels, Device device)
     : normalise_(std::move(normalise)), device_(device) {
-  for (std::vector<double>* values : {&normalise_.mean, &normalise_.deviation})
-    if (values->size() == 1) values->resize(static_cast<std::size_t>(channels), values->front());
+  // What is not given changes nothing, as in data::Batches.
+  if (!normalise_.mean.empty() || !normalise_.deviation.empty())
+    for (const auto& [values, missing] : {std::pair{&normalise_.mean, 0.0}, {&normalise_.deviation, 1.0}}) {
+      const auto count = static_cast<std::size_t>(channels);
+      if (values->size() < 2) values->resize(count, values->empty() ? missing : values->front());
+      if (values->size() != count)
+        fail("viz", "the model normalises {} channels, its input has {}", values->size(), channels);
+    }
   for (std::size_t c = 0; c < normalise_.mean.size(); ++c) {
     const double dark = -normalise_.mean[c] / normalise_.deviation[c];
     const double bright = (1 - normalise_.mean[c]) / normalise_.deviation[c];

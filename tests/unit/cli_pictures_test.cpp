@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <isobit/io.h>
+#include <isobit/nn.h>
 #include <isobit/ops.h>
+#include <isobit/saved_model.h>
 
 #include "tests/support/files.h"
 #include "tests/support/idx_files.h"
@@ -152,6 +154,21 @@ TEST_F(CliPictures, ExplainDrawsWhatItPrints) {
   refused({"explain", "conv", "ic1id5ih5oc1kd3kh3", "--at", "0,0,0,0,0"}, "two spatial axes");
   refused({"explain", "conv", "ic1ih99oc1kh13", "--at", "0,0,0,0"}, "13 x 13");
   refused({"explain", "conv", shape, "--at", "0,5,0,0"}, "expected from 0 to below 5");
+}
+
+TEST_F(CliPictures, VizTakesAMeanWithoutADeviation) {
+  nn::Sequential net{nn::Conv2D(4, 3), nn::Flatten(), nn::Linear(3)};
+  net.build({8, 8, 3}, {}, Seed{3});
+  const std::string model = folder_ / "model.safetensors";
+  nn::ModelInfo info;
+  info.normalise.mean = {0.5};
+  nn::save_model(model, net, info);
+  const test::ProgramResult result =
+      run({"viz", model, photo_, "--filter", "0:1", "--steps", "2", "--out", folder_ / "page.html"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  info.normalise.deviation = {0.5, 0.5};
+  nn::save_model(model, net, info);
+  refused({"viz", model, photo_}, "normalise");
 }
 
 class CliViz : public CliPictures {
