@@ -96,6 +96,14 @@ void write_case(const compare::NetworkComparison& c, Device device, compare::Ope
   fmt::print(stderr, "nothing that is wrong could be run by itself: {} was not written\n", path);
 }
 
+/// report.html, or where there are several others report-simt.html.
+std::string path_for(std::string path, const std::string& other, bool several) {
+  if (!several) return path;
+  const std::size_t dot = path.rfind('.');
+  const bool ends = dot == std::string::npos || path.find('/', dot) != std::string::npos;
+  return path.insert(ends ? path.size() : dot, "-" + other);
+}
+
 bool is_file(const std::string& name) {
   return name.ends_with(".npz") || name.ends_with(".safetensors");
 }
@@ -124,7 +132,9 @@ class Command {
         }
         results.push_back(run(compare::on_device(net, operands_), device.name()));
         if (!a_.written_case.empty() && !results.back().ok())
-          write_case(results.back(), device, operands_, a_.written_case, a_.json ? stderr : stdout);
+          write_case(results.back(), device, operands_,
+                     path_for(a_.written_case, device.name(), others().size() > 1),
+                     a_.json ? stderr : stdout);
       }
     } else if (is_file(a_.against)) {
       options_.chained = true;
@@ -165,13 +175,7 @@ class Command {
   int finish(const std::vector<compare::NetworkComparison>& results) const {
     if (!a_.report.empty()) {
       for (std::size_t i = 0; i < results.size(); ++i) {
-        std::string path = a_.report;
-        if (results.size() > 1) {  // report.html, report-simt.html
-          const std::size_t dot = path.rfind('.');
-          path.insert(
-              dot == std::string::npos || path.find('/', dot) != std::string::npos ? path.size() : dot,
-              "-" + results[i].other);
-        }
+        const std::string path = path_for(a_.report, results[i].other, results.size() > 1);
         const std::string html = to_html(results[i]);
         io::write_atomically(path, [&](io::Writer& writer) { writer.write(html.data(), html.size()); });
         fmt::print(a_.json ? stderr : stdout, "report: {}\n", path);

@@ -54,6 +54,7 @@ Tensor compare_input(const std::string& text, std::int64_t batch, const nn::Save
     if (x.rank() != model.input.rank() + 1 || !(x.shape().sub(1, x.rank()) == model.input))
       fail("compare", "{}: {} is {}, the model takes [n, ...] of samples {}", text, name, x.shape(),
            model.input);
+    if (x.shape(0) < 1) fail("compare", "{}: {} is {}, expected one sample or more", text, name, x.shape());
     return x;
   }
   fail("compare", "{}: no array is called x", text);

@@ -6,44 +6,54 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "core/compare/kernel.h"
 #include "core/compare/layer_problem.h"
+#include "core/nn/evaluation_mode.h"
 
 namespace isobit::compare {
 namespace {
 
 /// Runs the network, `leaf` computing what has no layers of its own (that are known to be run one after the
 /// other).
-using Leaf = std::function<Tensor(const nn::Layer&, const Tensor&)>;
-Tensor walk(const nn::Layer& layer, const Tensor& x, const Leaf& leaf) {
+using Leaf = std::function<Tensor(const std::string& path, const nn::Layer&, const Tensor&)>;
+std::string joined(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
+/// `path` is where the layer stands; a layer that stands in two places has two.
+Tensor walk(const nn::Layer& layer, const Tensor& x, const std::string& path, const Leaf& leaf) {
   const nn::Module& module = layer.module();
   const auto& children = module.children();
   const std::string kind = module.kind();
+  const auto child_of = [&](const nn::Child& child, const Tensor& in) {
+    return walk(child.layer, in, joined(path, child.name), leaf);
+  };
   if (kind == "Sequential") {
     Tensor y = x;
-    for (const nn::Child& child : children) y = walk(child.layer, y, leaf);
+    for (const nn::Child& child : children) y = child_of(child, y);
     return y;
   }
   if (kind == "Residual") {
-    const Tensor body = walk(children[0].layer, x, leaf);
-    return add(body, children.size() > 1 ? walk(children[1].layer, x, leaf) : x);
+    const Tensor body = child_of(children[0], x);
+    return add(body, children.size() > 1 ? child_of(children[1], x) : x);
   }
   if (kind == "Concat") {
     std::vector<Tensor> parts;
-    for (const nn::Child& child : children) parts.push_back(walk(child.layer, x, leaf));
+    for (const nn::Child& child : children) parts.push_back(child_of(child, x));
     return concat(parts, -1);
   }
-  return leaf(layer, x);
+  return leaf(path, layer, x);
 }
 
-void collect(const nn::Layer& layer, std::map<std::string, nn::Layer>& leaves) {
+void collect(const nn::Layer& layer, const std::string& path, std::map<std::string, nn::Layer>& leaves) {
   const std::string kind = layer.module().kind();
   if (kind == "Sequential" || kind == "Residual" || kind == "Concat") {
-    for (const nn::Child& child : layer.module().children()) collect(child.layer, leaves);
+    for (const nn::Child& child : layer.module().children())
+      collect(child.layer, joined(path, child.name), leaves);
   } else {
-    leaves.emplace(layer.module().path(), layer);
+    leaves.emplace(path, layer);
   }
 }
 
@@ -55,7 +65,14 @@ std::string short_name(const nn::Layer& layer, const std::string& full) {
              : full;
 }
 
-/// "y" and, where dy is given, "dx" and the parameters' gradients.
+/// Whether a result is the gradient of a parameter that wants none.
+bool frozen(const nn::Layer& layer, const std::string& result) {
+  for (const auto& [name, tensor] : layer.named_parameters())
+    if (short_name(layer, name) == result) return !tensor.requires_grad();
+  return false;
+}
+
+/// "y" and, where dy is given, "dx" and the gradients of the parameters that want one.
 nn::StateDict computed(const nn::Layer& layer, const Tensor& x, const Tensor& dy) {
   const NoGrad off;
   if (!dy.defined()) return {{"y", layer(x)}};
@@ -69,6 +86,7 @@ nn::StateDict computed(const nn::Layer& layer, const Tensor& x, const Tensor& dy
     names.emplace_back("dx");
   }
   for (const auto& [name, tensor] : layer.named_parameters()) {
+    if (!tensor.requires_grad()) continue;
     inputs.push_back(tensor);
     names.push_back(short_name(layer, name));
   }
@@ -102,7 +120,7 @@ class Comparer {
  public:
   Comparer(const nn::Layer& net, const Implementation& other, const NetworkOptions& options)
       : net_(net), other_(other), options_(options) {
-    if (options.in_f64) collect(options.in_f64, wide_);
+    if (options.in_f64) collect(options.in_f64, "", wide_);
     for (const auto& [path, layer] : wide_) layer.eval();
   }
 
@@ -115,42 +133,49 @@ class Comparer {
  private:
   Tensor chained(const Tensor& x) {
     const NoGrad off;
-    return walk(net_, x, [&](const nn::Layer& layer, const Tensor& in) {
+    return walk(net_, x, "", [&](const std::string& path, const nn::Layer& layer, const Tensor& in) {
       const Tensor own = layer(in);
-      const Tensor given = compare(layer, in, Tensor());
+      const Tensor given = compare(path, layer, in, Tensor());
       return given.defined() ? given.to(Device::cpu()).to(own.dtype()) : own;
     });
   }
 
   Tensor apart(const Tensor& x) {
     struct Step {
+      std::string path;
       nn::Layer layer;
-      Tensor x, y;
+      Tensor x, y, dy;
     };
     std::vector<Step> steps;
     const EnableGrad on;
     Tensor first = x.detach();
     if (is_floating(x.dtype())) first.set_requires_grad();
-    const Tensor y = walk(net_, first, [&](const nn::Layer& layer, const Tensor& in) {
-      Tensor out = layer(in);
-      steps.push_back({layer, in, out});
-      return out;
-    });
-    std::vector<Tensor> outputs, gradients(steps.size());
+    const Tensor y =
+        walk(net_, first, "", [&](const std::string& path, const nn::Layer& layer, const Tensor& in) {
+          Tensor out = layer(in);
+          steps.push_back({path, layer, in, out, Tensor()});
+          return out;
+        });
     if (options_.backward && y.requires_grad()) {
-      for (const Step& step : steps) outputs.push_back(step.y);
+      std::vector<Tensor> outputs;  // of integers, or of frozen parameters alone, there is no gradient
+      for (const Step& step : steps)
+        if (step.y.requires_grad()) outputs.push_back(step.y);
       const Tensor seed = random_normal(y.shape(), options_.seed, 0, 1, {.dtype = y.dtype()});
-      gradients = grad(y, outputs, seed, {.allow_unused = true});
+      const std::vector<Tensor> gradients = grad(y, outputs, seed, {.allow_unused = true});
+      std::size_t next = 0;
+      for (Step& step : steps) {
+        if (!step.y.requires_grad()) continue;
+        if (const Tensor& dy = gradients[next++]; dy.defined()) step.dy = dy.detach();
+      }
     }
     const NoGrad off;
-    for (std::size_t i = 0; i < steps.size(); ++i)
-      compare(steps[i].layer, steps[i].x.detach(), gradients[i].defined() ? gradients[i].detach() : Tensor());
+    for (const Step& step : steps) compare(step.path, step.layer, step.x.detach(), step.dy);
     return y.detach();
   }
 
   /// Judges what the other gives for one layer, and returns its y.
-  Tensor compare(const nn::Layer& layer, const Tensor& x, const Tensor& dy) {
-    LayerCall call{layer.module().path(), layer, x, dy, {}};
+  Tensor compare(const std::string& path, const nn::Layer& layer, const Tensor& x, const Tensor& dy) {
+    LayerCall call{path, layer, x, dy, {}};
     if (is_floating(x.dtype())) call.problems = problems_of(layer, x, dy);
     if (options_.progress) options_.progress(call.path);
     const nn::StateDict given = other_(call);
@@ -164,6 +189,7 @@ class Comparer {
     Tensor y;
     for (const auto& [name, tensor] : given) {
       const Tensor* exact = find(own, name);
+      if (exact == nullptr && frozen(layer, name)) continue;
       if (exact == nullptr) fail("compare", "layer {} ({}) has no \"{}\" to compare", call.path, text, name);
       if (!(tensor.shape() == exact->shape()))
         fail("compare", "layer {} ({}): {} is {}, expected {}", call.path, text, name, tensor.shape(),
@@ -194,13 +220,16 @@ class Comparer {
   }
 
   void end_to_end(const Tensor& y) {
+    if (!(options_.output.shape() == y.shape()))
+      fail("compare", "the other's output is {}, expected {}", options_.output.shape(), y.shape());
     result_.end_to_end_equal = y.dtype() == options_.output.dtype() && equal_bits(y, options_.output);
     const std::vector<double> expected = values_of(y), got = values_of(options_.output);
     double largest = 0, error = 0;
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      largest = std::max(largest, std::abs(expected[i]));
+      if (std::isfinite(expected[i])) largest = std::max(largest, std::abs(expected[i]));
+      if (got[i] == expected[i] || (std::isnan(got[i]) && std::isnan(expected[i]))) continue;
       const double e = std::abs(got[i] - expected[i]);
-      if (!(e <= error) && !(std::isnan(got[i]) && std::isnan(expected[i]))) error = e;
+      error = std::isfinite(e) ? std::max(error, e) : std::numeric_limits<double>::infinity();
     }
     result_.end_to_end = error == 0 ? 0 : error / largest;
   }
@@ -216,7 +245,7 @@ class Comparer {
 
 Implementation on_device(const nn::Layer& net, Operands operands) {
   std::map<std::string, nn::Layer> leaves;
-  collect(net, leaves);
+  collect(net, "", leaves);
   net.eval();
   return [leaves, operands, device = net.state().device](const LayerCall& call) -> nn::StateDict {
     const auto found = leaves.find(call.path);
@@ -298,13 +327,9 @@ Judgement judge_by_yardstick(const Tensor& exact, const Tensor& reference, const
 
 NetworkComparison compare_network(const nn::Layer& net, const Tensor& x, const Implementation& other,
                                   const NetworkOptions& options) {
-  const bool training = net.training();
-  struct Restore {
-    const nn::Layer& net;
-    bool training;
-    ~Restore() { net.train(training); }
-  } restore{net, training};
-  net.eval();
+  if (x.rank() < 1 || x.shape(0) < 1)
+    fail("compare", "the input is {}, expected a batch of one or more samples", x.shape());
+  const nn::EvaluationMode evaluation(net);
   return Comparer(net, other, options).all(x);
 }
 

@@ -10,7 +10,10 @@
 #include <isobit/npz.h>
 #include <isobit/saved_model.h>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -168,10 +171,131 @@ TEST_F(CompareProgram, WrongUsage) {
   io::write_npz(file("small.npz"), {{"x", zeros({1, 4, 4, 3})}});
   refused({"--devices", "cpu,simt", "--input", file("small.npz")},
           "the model takes [n, ...] of samples [9,10,3]");
+  io::write_npz(file("none.npz"), {{"x", zeros({0, 9, 10, 3})}});
+  refused({"--devices", "cpu,simt", "--input", file("none.npz")}, "expected one sample or more");
   const ProgramResult torch = test::run_program(
       {test::isobit_program(), "compare", model(), "--against", "torch"}, {"ISOBIT_PYTHON=/bin/false"});
   EXPECT_EQ(torch.code, 1);
   EXPECT_NE(torch.err.find("--against torch"), std::string::npos) << torch.err;
+}
+
+TEST_F(CompareProgram, OneCaseForEachDevice) {
+  run({"--devices", "cpu,tailless,simt", "--case", file("case.npz"), "--forward"}, test::broken_program());
+  EXPECT_EQ(io::read_npz(file("case-tailless.npz")).size(), 4U);
+  EXPECT_THROW(io::read_npz(file("case.npz")), Error);
+}
+
+// Where Python has them: PyTorch and ONNX.
+TEST_F(CompareProgram, OtherLibraries) {
+  nn::Sequential net{nn::Conv2D(6, 3, {.padding = Same, .activation = Activate::relu}), nn::AvgPool2D(2),
+                     nn::MaxPool2D(3, {.padding = 2}), nn::Flatten(), nn::Linear(5)};
+  net.build({9, 10, 3}, {}, Seed{3});
+  nn::save_model(model(), net, {});
+  int compared = 0;
+  for (const char* library : {"torch", "onnx"}) {
+    const ProgramResult result = run({"--against", library, "--json", "--batch", "16"});
+    if (result.err.find("ISOBIT_PYTHON names another Python") != std::string::npos ||
+        result.err.find("could not be started") != std::string::npos ||
+        result.err.find("No module named") != std::string::npos)
+      continue;
+    ++compared;
+    EXPECT_EQ(result.code, 0) << result.err;
+    const json all = parsed(result);
+    EXPECT_EQ(all["ok"], true) << result.err;
+    for (const char* layer : {"0", "1", "4"})
+      EXPECT_FALSE(entry(all, layer, "y").is_null()) << library << ", layer " << layer << "\n" << result.err;
+    EXPECT_EQ(entry(all, "0", "weight").is_null(), library == std::string("onnx"));
+    // A padding wider than half the window: PyTorch refuses it, and the other layers are compared.
+    if (library == std::string("torch")) {
+      EXPECT_NE(result.err.find("not served: layer 2"), std::string::npos) << result.err;
+    }
+  }
+  if (compared == 0) GTEST_SKIP() << "neither PyTorch nor ONNX is there";
+}
+
+TEST(CompareNetwork, EndToEnd) {
+  nn::Sequential net{nn::Linear(3)};
+  net.build({4}, {}, Seed{3});
+  const Tensor x = random_normal({2, 4}, {1, 2});
+  Tensor expected;
+  {
+    const NoGrad off;
+    expected = net(x);
+  }
+  const auto with = [&](const Tensor& output) {
+    return compare::compare_network(net, x, compare::on_device(net), {.output = output});
+  };
+  const auto spoiled = [&](std::size_t at, float value) {
+    Tensor y = expected.clone();
+    y.mutable_data<float>()[at] = value;
+    return with(y).end_to_end;
+  };
+  EXPECT_EQ(with(expected).end_to_end, 0);
+  EXPECT_TRUE(with(expected).end_to_end_equal);
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  for (const std::size_t at : {0, 3, 5}) EXPECT_TRUE(std::isinf(spoiled(at, kNaN))) << at;
+  EXPECT_TRUE(std::isinf(spoiled(5, std::numeric_limits<float>::infinity())));
+  EXPECT_GT(spoiled(1, 100), 0);
+  EXPECT_THROW(with(zeros({2, 2})), Error);
+  EXPECT_THROW(compare::compare_network(net, zeros({0, 4}), compare::on_device(net)), Error);
+  // NaNs and infinities that both sides have are no difference.
+  Tensor hostile = x.clone();
+  hostile.mutable_data<float>()[0] = kNaN;
+  hostile.mutable_data<float>()[4] = std::numeric_limits<float>::infinity();
+  Tensor output;
+  {
+    const NoGrad off;
+    output = net(hostile);
+  }
+  EXPECT_EQ(compare::compare_network(net, hostile, compare::on_device(net), {.output = output}).end_to_end,
+            0);
+}
+
+TEST(CompareNetwork, FrozenParameters) {
+  const nn::Sequential net = small_net(), other = small_net();
+  const Tensor x = random_normal({2, 9, 10, 3}, {1, 2});
+  for (auto [name, tensor] : net.named_parameters())
+    if (name[0] == '0' || name == "1.body.1.gamma") tensor.set_requires_grad(false);
+  const compare::NetworkComparison result = compare::compare_network(net, x, compare::on_device(other));
+  EXPECT_TRUE(result.ok());
+  const auto has = [&](const std::string& path, const std::string& tensor) {
+    return std::any_of(result.layers.begin(), result.layers.end(),
+                       [&](const compare::LayerResult& r) { return r.path == path && r.tensor == tensor; });
+  };
+  EXPECT_TRUE(has("0", "y"));
+  EXPECT_FALSE(has("0", "weight"));
+  EXPECT_FALSE(has("1.body.1", "gamma"));
+  EXPECT_TRUE(has("1.body.1", "beta"));
+  EXPECT_TRUE(has("7", "weight"));
+}
+
+TEST(CompareNetwork, EveryModuleKeepsItsMode) {
+  const nn::Sequential net = small_net();
+  net.train();
+  net[6].eval();
+  compare::compare_network(net, random_normal({2, 9, 10, 3}, {1, 2}),
+                           [](const compare::LayerCall&) { return nn::StateDict(); });
+  EXPECT_TRUE(net.training());
+  EXPECT_TRUE(net[1].training());
+  EXPECT_FALSE(net[6].training());
+}
+
+TEST(CompareNetwork, ASharedLayerHasANameForEachPlace) {
+  const nn::Linear shared(4);
+  nn::Sequential net{shared, nn::ReLU(), shared};
+  net.build({4}, {}, Seed{3});
+  const Tensor x = random_normal({2, 4}, {1, 2});
+  const compare::Implementation honest = compare::on_device(net);
+  const compare::NetworkComparison result =
+      compare::compare_network(net, x, [&](const compare::LayerCall& call) {
+        nn::StateDict all = honest(call);
+        if (call.path == "2") all[0].second = mul_scalar(all[0].second, 2);
+        return all;
+      });
+  ASSERT_NE(result.first_difference(), nullptr);
+  EXPECT_EQ(result.first_difference()->path, "2");
+  EXPECT_EQ(result.layers.front().path, "0");
+  EXPECT_EQ(result.layers.front().judgement.verdict, compare::Verdict::bit_equal);
 }
 
 TEST(CompareNetwork, YardstickAndModes) {
