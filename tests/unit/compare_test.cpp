@@ -11,6 +11,7 @@
 
 #include "core/numerics/half.h"
 #include "tests/support/plain_conv.h"
+#include "tests/support/random_conv.h"
 
 namespace isobit {
 namespace {
@@ -20,40 +21,10 @@ using compare::Op;
 using compare::Problem;
 using compare::Result;
 using compare::Verdict;
+using test::Draw;
 using test::PlainConv;
 using test::PlainTerm;
-
-/// A small pseudo-random number in [low, high].
-class Draw {
- public:
-  explicit Draw(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
-  std::int64_t operator()(std::int64_t low, std::int64_t high) {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return low + static_cast<std::int64_t>((state_ >> 33) % static_cast<std::uint64_t>(high - low + 1));
-  }
-
- private:
-  std::uint64_t state_;
-};
-
-PlainConv random_conv(Draw& draw) {
-  PlainConv c;
-  c.groups = draw(0, 2) == 0 ? draw(2, 3) : 1;
-  c.n = draw(1, 3);
-  c.r = draw(1, 4);
-  c.s = draw(1, 4);
-  c.dilation = draw(1, 2);
-  c.stride = draw(1, 3);
-  c.h = draw(c.r * 2, 10);
-  c.w = draw(c.s * 2, 10);
-  c.c = c.groups * draw(1, draw(0, 5) == 0 ? 200 : 9);
-  c.k = c.groups * draw(1, 9);
-  c.top = draw(0, 2);
-  c.bottom = draw(0, 2);
-  c.left = draw(0, 2);
-  c.right = draw(0, 2);
-  return c;
-}
+using test::random_conv;
 
 TEST(Compare, HundredHonestControls) {
   int equal = 0, reordered = 0;
@@ -109,6 +80,39 @@ TEST(Compare, HundredHonestControls) {
   EXPECT_EQ(equal + reordered, 100);
   EXPECT_GT(equal, 15);
   EXPECT_GT(reordered, 50);
+}
+
+TEST(Compare, HonestSumsInF16) {
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    Draw draw(i + 1000);
+    const PlainConv c = random_conv(draw);
+    Problem p;
+    p.x = random_normal(c.x_shape(), {i, 1}, i % 3 == 1 ? 1 : 0);
+    if (i % 3 == 2) p.x = relu(p.x);
+    p.w = random_normal(c.w_shape(), {i, 2});
+    p.dy = random_normal(c.y_shape(), {i, 3}, i % 2 == 1 ? 0.5 : 0);
+    p.conv = c.options();
+    const auto narrow = [](float sum, float a, float b, const PlainTerm&) {
+      return numerics::f16_to_f32(numerics::f32_to_f16(sum + a * b));
+    };
+    Tensor got;
+    switch (i % 4) {
+      case 0:
+      case 1:
+        got = test::plain_forward(c, c, p.x, p.w, narrow);
+        break;
+      case 2:
+        p.result = Result::dx;
+        got = test::plain_backward_input(c, c, p.dy, p.w, narrow);
+        break;
+      default:
+        p.result = Result::dw;
+        got = test::plain_backward_filter(c, c, p.x, p.dy, narrow);
+    }
+    const Judgement j = judge(p, got);
+    EXPECT_TRUE(j.verdict == Verdict::lower_precision || j.verdict == Verdict::bit_equal)
+        << i << " of " << p.to_string() << ": " << j.to_string();
+  }
 }
 
 Problem plain_problem(const PlainConv& c, Result result = Result::y) {
