@@ -72,6 +72,14 @@ void write_axes(const Shape& s, bool nchw, std::int64_t* shape, std::int64_t* st
   }
 }
 
+/// Before memory is given back: other streams than the one that gets it next may still work on it.
+void finish_work(Device device) noexcept {
+  try {
+    if (on_gpu(device)) synchronize(device);
+  } catch (const std::exception&) {  // the device failed, which its next op says, or the process ends
+  }
+}
+
 // ---- outwards
 
 /// What a consumer holds: either form of the header, the axes it points to, and the tensor.
@@ -84,7 +92,9 @@ struct Export {
 
 template <class Header>
 void delete_export(Header* header) {
-  delete static_cast<Export<Header>*>(header->context);
+  auto* out = static_cast<Export<Header>*>(header->context);
+  finish_work(out->tensor.device());
+  delete out;
 }
 
 template <class Header>
@@ -127,8 +137,7 @@ void order_streams(Device device, nb::handle stream) {
 }
 
 bool equal_places(nb::handle wanted, dlpack::Device have) {
-  const auto [type, index] = nb::cast<std::pair<int, int>>(nb::make_tuple(wanted[0], wanted[1]));
-  return type == have.type && index == have.index;
+  return to_int(wanted[0], "dl_device") == have.type && to_int(wanted[1], "dl_device") == have.index;
 }
 
 nb::object to_dlpack(Tensor t, bool nchw, nb::handle stream, nb::handle max_version, nb::handle device,
@@ -165,6 +174,7 @@ struct BufferAxes {
 int get_buffer(PyObject* self, Py_buffer* view, int) noexcept {
   view->obj = nullptr;
   try {
+    if (!nb::inst_ready(self)) fail("numpy", "the tensor was not made: its __init__ did not run");
     const Tensor& t = *nb::inst_ptr<Tensor>(self);
     if (on_gpu(t.device()))
       fail("numpy", "the host cannot address the memory of {}; copy it first with to(\"cpu\")", t.device());
@@ -252,12 +262,13 @@ Tensor import_as(const nb::object& capsule, const char* name, const char* used, 
     fail("from_dlpack", "memory of device type {}: isobit knows the CPU (1) and CUDA (2)", array.device.type);
   const DType dtype = dtype_from(array.dtype);
   const Shape shape = shape_from(array, nchw);
-  Tensor t =
-      from_foreign(static_cast<char*>(array.data) + array.byte_offset, shape, {dtype, device}, [header] {
-        locked_anywhere([header] {
-          if (header->deleter != nullptr) header->deleter(header);
-        });
-      });
+  Tensor t = from_foreign(static_cast<char*>(array.data) + array.byte_offset, shape, {dtype, device},
+                          [header, device] {
+                            finish_work(device);
+                            locked_anywhere([header] {
+                              if (header->deleter != nullptr) header->deleter(header);
+                            });
+                          });
   PyCapsule_SetName(capsule.ptr(), used);  // ours now: its destructor does nothing
   PyCapsule_SetDestructor(capsule.ptr(), nullptr);
   return t;

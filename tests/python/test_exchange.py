@@ -65,6 +65,19 @@ class NumPy(TestCase):
     def fail_like(self, text):
         raise TypeError(text)
 
+    def test_a_tensor_that_was_not_made(self):
+        with self.assertRaisesRegex(BufferError, "not made"):
+            memoryview(isobit.Tensor.__new__(isobit.Tensor))
+
+    def test_the_consumers_device(self):
+        t = isobit.ones(3)
+        for device in [(1, 0), (np.int64(1), np.int64(0))]:
+            self.assertEqual(isobit.from_dlpack(t.__dlpack__(dl_device=device)).data_ptr(), t.data_ptr())
+        with self.assertRaisesRegex(BufferError, "the tensor is on cpu"):
+            t.__dlpack__(dl_device=(2, 0))
+        with self.assertRaisesRegex(TypeError, "dl_device"):
+            t.__dlpack__(dl_device=("cpu", 0))
+
     def test_tensor_copies(self):
         a = np.ones((2, 3), np.int16)
         t = isobit.tensor(a)
@@ -207,6 +220,7 @@ class Torch(TestCase):
             self.assertEqual(t.data_ptr(), x.data_ptr())
             back = torch.from_dlpack(t)
             self.assertEqual((back.data_ptr(), back.dtype, back.shape), (x.data_ptr(), x.dtype, x.shape))
+        self.assertEqual(torch.from_dlpack(t, device="cpu").data_ptr(), x.data_ptr())
 
     def test_channels_last_is_a_view(self):
         x = torch.arange(120, dtype=torch.float32).reshape(2, 3, 4, 5).to(memory_format=torch.channels_last)
