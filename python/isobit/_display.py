@@ -100,7 +100,7 @@ def layer_html(layer):
 def _as_decorator(mode, function):
     @functools.wraps(function)
     def within(*args, **kwargs):
-        with mode:
+        with type(mode)():  # its own: calls may overlap, in threads and in recursion
             return function(*args, **kwargs)
 
     return within

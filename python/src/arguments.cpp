@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
+
 namespace isobit::python {
 namespace {
 
@@ -79,6 +82,56 @@ double to_double(nb::handle value, const char* name) {
     wrong_type(name, "a float", value);
   }
   return v;
+}
+
+bool to_bool(nb::handle value, const char* name) {
+  if (PyBool_Check(value.ptr()) == 0) wrong_type(name, "a bool", value);
+  return value.is(Py_True);
+}
+
+std::string to_text(nb::handle value, const char* name) {
+  if (!is_string(value)) wrong_type(name, "a str", value);
+  return nb::cast<std::string>(value);
+}
+
+bool read_number(nb::handle value, Number& number) noexcept {
+  number = {};
+  if (PyFloat_Check(value.ptr()) == 0 && PyIndex_Check(value.ptr()) != 0) {
+    const nb::object index = nb::steal(PyNumber_Index(value.ptr()));
+    if (index.is_valid()) {
+      int overflow = 0;
+      const long long integer = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+      if (overflow == 0) number.integer = integer;
+    } else {
+      PyErr_Clear();  // an array, say
+    }
+  }
+  number.real = PyFloat_AsDouble(value.ptr());
+  if (number.real != -1.0 || PyErr_Occurred() == nullptr) return true;
+  PyErr_Clear();
+  return false;
+}
+
+Number to_number(nb::handle value, const char* name) {
+  Number number;
+  if (!read_number(value, number)) wrong_type(name, "a number", value);
+  return number;
+}
+
+std::int64_t Number::whole(const char* op, DType dtype) const {
+  constexpr double kTwo63 = 9223372036854775808.0;
+  std::int64_t least = std::numeric_limits<std::int64_t>::min(), most = -(least + 1);
+  if (dtype == DType::i32) least = std::numeric_limits<std::int32_t>::min(), most = -(least + 1);
+  if (dtype == DType::u8) least = 0, most = 255;
+  if (dtype == DType::boolean) least = 0, most = 1;
+  if (!integer && std::trunc(real) != real)
+    fail(op, "{} is not a whole number, the elements are {}", real, dtype);
+  const bool fits = integer || (real >= -kTwo63 && real < kTwo63);
+  const std::int64_t value = integer ? *integer : fits ? static_cast<std::int64_t>(real) : 0;
+  if (!fits || value < least || value > most)
+    fail(op, "{} is out of range, {} holds {} to {}",
+         integer ? fmt::format("{}", value) : fmt::format("{}", real), dtype, least, most);
+  return value;
 }
 
 std::vector<std::int64_t> to_ints(nb::handle value, const char* name) {

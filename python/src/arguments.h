@@ -34,9 +34,28 @@ struct Arg {
 std::int64_t to_int(nb::handle value, const char* name);
 /// A float (anything with __float__ or __index__).
 double to_double(nb::handle value, const char* name);
+bool to_bool(nb::handle value, const char* name);
+std::string to_text(nb::handle value, const char* name);
 std::vector<std::int64_t> to_ints(nb::handle value, const char* name);
 /// The name's place in `names`; a ValueError lists them.
 int to_choice(nb::handle value, const char* name, const std::vector<std::string_view>& names);
+
+/// A number of Python's that stands beside a tensor: an int keeps all its digits.
+struct Number {
+  double real = 0;
+  std::optional<std::int64_t> integer;  ///< of an int (anything with __index__) that fits 64 bits
+
+  /// Whether this int may have more digits than a double.
+  bool beyond_double() const {
+    constexpr std::int64_t kTwo53 = std::int64_t{1} << 53;
+    return integer && (*integer > kTwo53 || *integer < -kTwo53);
+  }
+  /// The value as an element of an integer dtype or bool; a ValueError of `op` where there is none.
+  std::int64_t whole(const char* op, DType dtype) const;
+};
+/// False when `value` is no number.
+bool read_number(nb::handle value, Number& number) noexcept;
+Number to_number(nb::handle value, const char* name);
 
 struct IntKind {
   static std::int64_t parse(nb::handle v, const char* name) { return to_int(v, name); }
@@ -200,6 +219,13 @@ struct type_caster<isobit::python::Arg<Kind>> {
   bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
     value.value = source;
     return true;
+  }
+};
+template <>
+struct type_caster<isobit::python::Number> {
+  NB_TYPE_CASTER(isobit::python::Number, const_name("float"))
+  bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
+    return isobit::python::read_number(source, value);
   }
 };
 }  // namespace nanobind::detail

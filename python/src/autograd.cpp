@@ -3,6 +3,7 @@
 #include <isobit/parts.h>
 
 #include <memory>
+#include <stdexcept>
 
 #include "module.h"
 
@@ -24,7 +25,11 @@ void bind_mode(nb::module_& m, const char* name, const char* doc) {
   nb::class_<M>(m, name, doc)
       .def(nb::init<>())
       .def("__enter__", [](M& self) { self.guards.push_back(std::make_unique<Guard>()); })
-      .def("__exit__", [](M& self, nb::args) { self.guards.pop_back(); });
+      .def("__exit__", [name](M& self, nb::args) {
+        if (self.guards.empty())
+          throw std::runtime_error(fmt::format("{}: __exit__ without an __enter__", name));
+        self.guards.pop_back();
+      });
 }
 
 nb::list to_list(std::vector<Tensor> tensors) {
@@ -80,8 +85,27 @@ void bind_members(nb::class_<Tensor>& tensor) {
           "it.");
 }
 
+/// Python may keep it for longer than there is a context.
 struct Context {
   const BackwardContext* context;
+  const BackwardContext& get() const {
+    if (context == nullptr)
+      throw std::runtime_error("BackwardContext: used after its backward function returned");
+    return *context;
+  }
+};
+
+/// The context as an object that is void when this goes.
+class LentContext {
+ public:
+  explicit LentContext(const BackwardContext& context) : object_(nb::cast(Context{&context})) {}
+  ~LentContext() { nb::inst_ptr<Context>(object_)->context = nullptr; }
+  LentContext(const LentContext&) = delete;
+  LentContext& operator=(const LentContext&) = delete;
+  nb::handle object() const { return object_; }
+
+ private:
+  nb::object object_;
 };
 
 /// record() with a backward function of Python's.
@@ -94,7 +118,8 @@ Tensor record_op(const std::string& op, TensorsArg inputs, const Tensor& output,
   const char* name = PyUnicode_AsUTF8(nb::object((*names)[key]).ptr());
   const auto function = [f = Callable(backward)](const BackwardContext& context) {
     nb::gil_scoped_acquire locked;
-    const nb::object result = f.get()(Context{&context});
+    const LentContext lent(context);
+    const nb::object result = f.get()(lent.object());
     std::vector<Tensor> gradients;
     if (nb::isinstance<Tensor>(result)) return std::vector{nb::cast<Tensor>(result)};
     for (const nb::handle g : nb::borrow<nb::sequence>(result))
@@ -108,12 +133,12 @@ Tensor record_op(const std::string& op, TensorsArg inputs, const Tensor& output,
 void bind_record(nb::module_& m) {
   nb::class_<Context>(m, "BackwardContext", "What a backward function gets; valid while it runs.")
       .def_prop_ro(
-          "dy", [](const Context& c) { return c.context->dy(); }, "Gradient of the op's output.")
+          "dy", [](const Context& c) { return c.get().dy(); }, "Gradient of the op's output.")
       .def(
-          "needs", [](const Context& c, int i) { return c.context->needs(i); }, "i"_a,
+          "needs", [](const Context& c, int i) { return c.get().needs(i); }, "i"_a,
           "Whether input i needs a gradient; others may be left None.")
       .def(
-          "saved", [](const Context& c, int i) { return c.context->saved(i); }, "i"_a,
+          "saved", [](const Context& c, int i) { return c.get().saved(i); }, "i"_a,
           "Saved tensor i, with its history, so that derivatives of derivatives flow.");
   m.def("record", &record_op, "op"_a, "inputs"_a, "output"_a, "saved"_a, "backward"_a,
         "Makes `output` the result of `op` on `inputs`: an op of your own. backward(context) returns one "
@@ -152,8 +177,11 @@ void bind_parts(nb::module_& m) {
       "backward_in_parts",
       [](const std::vector<Part>& parts, TensorsArg parameters, nb::callable loss) {
         const auto p = parameters("parameters");
-        return to_object(
-            backward_in_parts(parts, p, [&](const Part& part) { return nb::cast<Tensor>(loss(part)); }));
+        return to_object(backward_in_parts(parts, p, [&](const Part& part) {
+          const nb::object result = loss(part);
+          if (result.is_none()) throw nb::type_error("loss returned None, expected a Tensor");
+          return TensorKind::parse(result, "loss's result");
+        }));
       },
       "parts"_a, "parameters"_a, "loss"_a,
       "Computes a batch in parts and leaves the whole batch's gradient in every parameter's grad, to the "

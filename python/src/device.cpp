@@ -6,6 +6,8 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 
+#include <stdexcept>
+
 #include "module.h"
 
 namespace isobit::python {
@@ -112,6 +114,7 @@ void bind_algorithms(nb::module_& m) {
            })
       .def("__exit__",
            [](Served& self, nb::args) {
+             if (!self.guard) throw std::runtime_error("served_calls: __exit__ without an __enter__");
              self.counts = self.guard->counts();
              self.guard.reset();
            })

@@ -5,6 +5,8 @@
 #include <isobit/nn_module.h>
 #include <isobit/saved_model.h>
 
+#include <algorithm>
+
 #include "module.h"
 
 namespace isobit::python {
@@ -62,25 +64,46 @@ class PythonModule final : public nn::Module {
   }
   std::string kind() const override {
     nb::gil_scoped_acquire locked;
-    return nb::cast<std::string>(self_.attr("_kind")());
+    return to_text(self_.attr("_kind")(), "_kind's result");
   }
   std::string describe() const override {
     nb::gil_scoped_acquire locked;
-    return nb::cast<std::string>(self_.attr("describe")());
+    return to_text(self_.attr("describe")(), "describe's result");
   }
   nn::Plan plan(const Shape& in) const override {
     nb::gil_scoped_acquire locked;
     const nb::object result = self_.attr("plan")(to_tuple(in));
-    if (!result.is_none()) return nb::cast<nn::Plan>(result);
+    if (nb::isinstance<nn::Plan>(result)) return nb::cast<nn::Plan>(result);
+    if (!result.is_none())
+      throw nb::type_error(fmt::format("{}.plan returned {}, expected a Plan or None", kind(),
+                                       nb::type_name(result.type()).c_str())
+                               .c_str());
     nn::Plan plan = Module::plan(in);
     if (children().empty()) plan.output = dry_run(in);
     return plan;
   }
   void add(std::string name, nn::Layer child) { add_child(std::move(name), std::move(child)); }
-  Tensor parameter_at(int i) const { return parameter(i); }
-  Tensor buffer_at(int i) { return buffer(i); }
+  Tensor parameter_at(std::int64_t i) { return own("parameter", &nn::Layer::named_parameters, i); }
+  Tensor buffer_at(std::int64_t i) { return own("buffer", &nn::Layer::named_buffers, i); }
 
  private:
+  /// Tensor i of those that the plan asked for: they come before the children's.
+  Tensor own(const char* what, nn::StateDict (nn::Layer::*all)() const, std::int64_t i) {
+    if (!built()) return {};
+    const nn::Layer here(std::shared_ptr<nn::Module>(std::shared_ptr<nn::Module>(), this));
+    const nn::StateDict state = (here.*all)();
+    const auto of_child = [&](const nn::Named& entry) {
+      return std::any_of(children().begin(), children().end(),
+                         [&](const nn::Child& c) { return entry.first.starts_with(c.name + "."); });
+    };
+    const auto end = std::find_if(state.begin(), state.end(), of_child);
+    if (i < 0 || i >= end - state.begin())
+      throw nb::index_error(
+          fmt::format("{}: there is no {} {}, its plan has {}", kind(), what, i, end - state.begin())
+              .c_str());
+    return state[static_cast<std::size_t>(i)].second;
+  }
+
   /// What forward makes of one sample of zeros.
   Shape dry_run(const Shape& in) const {
     const NoGrad no_grad;
@@ -248,8 +271,9 @@ void bind_module(nb::class_<nn::Layer>& layer) {
           },
           "name"_a, "child"_a)
       .def("_parameter",
-           [](const nn::Layer& l, int i) { return to_object(python_module(l).parameter_at(i)); })
-      .def("_buffer", [](const nn::Layer& l, int i) { return to_object(python_module(l).buffer_at(i)); });
+           [](const nn::Layer& l, IntArg i) { return to_object(python_module(l).parameter_at(i("i"))); })
+      .def("_buffer",
+           [](const nn::Layer& l, IntArg i) { return to_object(python_module(l).buffer_at(i("i"))); });
 }
 
 }  // namespace
@@ -289,7 +313,7 @@ nn::StateDict to_state(nb::handle mapping, const char* name) {
                              .c_str());
   nn::StateDict state;
   for (const nb::handle entry : mapping.attr("items")()) {
-    const std::string key = nb::cast<std::string>(entry[0]);
+    const std::string key = to_text(entry[0], name);
     Tensor t = TensorKind::parse(entry[1], key.c_str());
     if (!t.defined())
       throw nb::type_error(fmt::format("{}: '{}' is None, expected a Tensor", name, key).c_str());

@@ -24,8 +24,12 @@ std::vector<Group<Options>> groups_of(nb::handle groups, const Options& defaults
   std::vector<Group<Options>> result;
   for (const nb::handle entry : nb::borrow<nb::sequence>(groups)) {
     Group<Options> group{{}, defaults};
-    for (const auto& [key, value] : nb::cast<nb::dict>(entry)) {
-      const std::string option = nb::cast<std::string>(key);
+    if (!nb::isinstance<nb::dict>(entry))
+      throw nb::type_error(
+          fmt::format("groups: expected a dict for each group, got {}", nb::type_name(entry.type()).c_str())
+              .c_str());
+    for (const auto& [key, value] : nb::borrow<nb::dict>(entry)) {
+      const std::string option = to_text(key, "groups");
       if (option == "parameters")
         group.parameters = TensorsKind::parse(value, "parameters");
       else
@@ -46,7 +50,7 @@ void set_sgd(SGDOptions& o, const std::string& option, nb::handle value) {
   else if (option == "momentum")
     o.momentum = to_double(value, "momentum");
   else if (option == "nesterov")
-    o.nesterov = nb::cast<bool>(value);
+    o.nesterov = to_bool(value, "nesterov");
   else if (option == "weight_decay")
     o.weight_decay = to_double(value, "weight_decay");
   else
@@ -177,7 +181,7 @@ Schedule schedule_of(nb::handle v) {
   if (PyCallable_Check(v.ptr()) == 0) throw nb::type_error("after: expected a schedule");
   return [f = Callable(nb::borrow(v))](std::int64_t step) {
     nb::gil_scoped_acquire locked;
-    return nb::cast<double>(f.get()(step));
+    return to_double(nb::object(f.get()(step)), "schedule's result");
   };
 }
 

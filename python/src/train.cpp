@@ -169,7 +169,10 @@ struct RunHooks {
       bool wanted = false;
       guarded([&] {
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
-        wanted = !stop.is_none() && nb::cast<bool>(stop());
+        if (stop.is_none()) return;
+        const int truth = PyObject_IsTrue(nb::object(stop()).ptr());
+        if (truth < 0) throw nb::python_error();
+        wanted = truth != 0;
       });
       return wanted || raised.has_value();
     };

@@ -79,6 +79,9 @@ class Errors(TestCase):
         with self.assertRaisesRegex(MemoryError, "bytes"):
             isobit.zeros((2**45,), dtype="u8")
 
+    def test_a_count_that_was_not_begun(self):
+        self.check(RuntimeError, "without an __enter__", isobit.served_calls().__exit__, None, None, None)
+
     def test_an_error_leaves_everything_usable(self):
         x = isobit.ones((2, 4, 4, 3))
         for _ in range(100):

@@ -121,6 +121,33 @@ class Layers(TestCase):
             nn.Sequential(3)
         with self.assertRaises(NotImplementedError):
             nn.Module()(x)
+        for name in ("plan", "describe"):
+            net = nn.Sequential(type("Odd", (Gate,), {name: lambda self, *_: 3})(2))
+            with self.subTest(name), self.assertRaisesRegex(TypeError, name):
+                net.build((2,)).summary()
+        with self.assertRaisesRegex(TypeError, "state"):
+            nn.Sequential(nn.Linear(2)).build((2,)).load_state_dict({3: x})
+
+    def test_parameters_that_are_not_there(self):
+        class Both(Gate):  # parameters of its own beside its children's
+            def plan(self, sample):
+                spec = nn.ParameterSpec
+                return nn.Plan(sample, [spec("a", (2,), nn.constant(1)), spec("b", (2,), nn.constant(2))],
+                               [spec("c", (2,), nn.constant(3))])  # fmt: skip
+
+        module = Both(2)
+        for i in (-1, 0, 5):
+            self.assertIsNone(module.parameter(i))
+            self.assertIsNone(module.buffer(i))
+        module.build((2,))
+        self.assertEqual([module.parameter(i).tolist() for i in (0, 1)], [[1, 1], [2, 2]])
+        self.assertEqual(module.buffer(0).tolist(), [3, 3])
+        self.assertEqual(module.buffer(0).data_ptr(), module.state_dict()["c"].data_ptr())
+        for read, i in [(module.parameter, 2), (module.parameter, -1), (module.buffer, 1), (module.buffer, 2**40)]:
+            with self.assertRaisesRegex(IndexError, f"Both: there is no .* {i}"):
+                read(i)
+        with self.assertRaises(TypeError):
+            module.parameter("a")
 
     def test_models_are_the_librarys(self):
         self.assertEqual(models.names(), isobit._core.library_models.names())
@@ -154,8 +181,12 @@ class Layers(TestCase):
             self.assertNotEqual(net.digest(), before)
             with self.assertRaisesRegex(ValueError, "gradient"):
                 optimizer.step()
-        with self.assertRaises(TypeError):
-            optim.SGD([{"parameters": [], "rate": 1}])
+        for groups in ([{"parameters": [], "rate": 1}], [{"parameters": []}, 3], [{"parameters": [], 3: 1}],
+                       [{"parameters": [], "nesterov": "yes"}]):  # fmt: skip
+            with self.assertRaises(TypeError):
+                optim.SGD(groups)
+        with self.assertRaisesRegex(TypeError, "schedule"):
+            optim.warm_up(1, lambda step: "fast")(5)
 
 
 class Pickling(TestCase):

@@ -8,6 +8,8 @@ import textwrap
 import threading
 import unittest
 
+import numpy as np
+
 import isobit
 from isobit import nn
 from support import TestCase, random
@@ -157,6 +159,10 @@ class Interrupt(TestCase):
         self.assertEqual(trainer.at.step, 1)
         outcome = trainer.run(stop=lambda: trainer.at.step == 2)
         self.assertTrue(outcome.interrupted)
+        for stop, interrupted in [(lambda: None, False), (lambda: np.bool_(True), True)]:
+            steps = trainer.at.step + 1
+            self.assertEqual(trainer.run(steps=steps, stop=stop).interrupted, interrupted)
+            self.assertEqual(trainer.at.step, steps - interrupted)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Module(Layer):
             def forward(self, x):
                 return self.value(x) * isobit.sigmoid(self.gate(x))
 
-    A module with parameters of its own says so in plan, and reads them by their number or name:
+    A module with parameters of its own says so in plan, and reads them by their number:
 
             def plan(self, sample):
                 return nn.Plan(sample, [nn.ParameterSpec("scale", sample[-1:], nn.ones())])
@@ -106,11 +106,11 @@ class Module(Layer):
         return type(self).__name__
 
     def parameter(self, i):
-        """Parameter i of the plan; None before build."""
+        """Parameter i of the plan; None before build, IndexError where the plan has none."""
         return self._parameter(i)
 
     def buffer(self, i):
-        """Buffer i of the plan; None before build."""
+        """Buffer i of the plan; None before build, IndexError where the plan has none."""
         return self._buffer(i)
 
 
