@@ -21,10 +21,38 @@ void binary(nb::module_& m, const char* name, Binary op, const char* doc) {
       },
       "a"_a, "b"_a, doc);
 }
-void scalar(nb::module_& m, const char* name, Tensor (*op)(const Tensor&, double), const char* doc) {
+
+/// Whether x OP a has to go by a tensor of rank 0: as a double, which is what the library takes, the int
+/// would lose digits that integer elements have.
+bool needs_tensor(const Tensor& x, const Number& a) {
+  return a.beyond_double() && !is_floating(x.dtype());
+}
+/// a as a tensor of rank 0 like x; integers wrap, as those of sums and products do.
+Tensor wrapped(const Tensor& x, const Number& a) {
+  return full(Shape{}, *a.integer, {x.dtype(), x.device()});
+}
+/// a as a tensor of rank 0 like x, for what is not computed modulo 2^n: a ValueError when x's integers do not
+/// have a.
+Tensor beside(const char* op, const Tensor& x, const Number& a) {
+  const TensorOptions options{x.dtype(), x.device()};
+  return is_floating(x.dtype()) ? full(Shape{}, a.real, options)
+                                : full(Shape{}, a.whole(op, x.dtype()), options);
+}
+
+/// op(x, a), or for a long int exact(x, a).
+void scalar(nb::module_& m, const char* name, Tensor (*op)(const Tensor&, double), Binary exact,
+            const char* doc) {
   m.def(
-      name, [op](const Tensor& x, double a) { return unlocked(x.numel(), [&] { return op(x, a); }); }, "x"_a,
-      "a"_a, doc);
+      name,
+      [op, exact](const Tensor& x, Number a) {
+        return unlocked(x.numel(),
+                        [&] { return needs_tensor(x, a) ? exact(x, wrapped(x, a)) : op(x, a.real); });
+      },
+      "x"_a, "a"_a, doc);
+}
+
+Tensor divide(const Tensor& x, const Number& a) {
+  return is_floating(x.dtype()) ? div_scalar(x, a.real) : div(x, beside("div", x, a));
 }
 
 /// a OP b, a OP number, number OP a.
@@ -40,19 +68,43 @@ void arithmetic(nb::class_<Tensor>& tensor, const char* name, const char* revers
           "other"_a, nb::is_operator())
       .def(
           name,
-          [with_number](const Tensor& a, double b) {
-            return unlocked(a.numel(), [&] { return with_number(a, b); });
+          [with_tensor, with_number](const Tensor& a, Number b) {
+            return unlocked(a.numel(), [&] {
+              return needs_tensor(a, b) ? with_tensor(a, wrapped(a, b)) : with_number(a, b.real);
+            });
           },
           "other"_a, nb::is_operator())
       .def(
           reversed_name,
-          [reversed](const Tensor& a, double b) {
-            return unlocked(a.numel(), [&] { return reversed(b, a); });
+          [with_tensor, reversed](const Tensor& a, Number b) {
+            return unlocked(a.numel(), [&] {
+              return needs_tensor(a, b) ? with_tensor(wrapped(a, b), a) : reversed(b.real, a);
+            });
           },
           "other"_a, nb::is_operator());
 }
 
-void comparison(nb::class_<Tensor>& tensor, const char* name, Binary op) {
+void division(nb::class_<Tensor>& tensor) {
+  tensor
+      .def(
+          "__truediv__",
+          [](const Tensor& a, const Tensor& b) {
+            return unlocked(a.numel() + b.numel(), [&] { return div(a, b); });
+          },
+          "other"_a, nb::is_operator())
+      .def(
+          "__truediv__",
+          [](const Tensor& a, Number b) { return unlocked(a.numel(), [&] { return divide(a, b); }); },
+          "other"_a, nb::is_operator())
+      .def(
+          "__rtruediv__",
+          [](const Tensor& a, Number b) {
+            return unlocked(a.numel(), [&] { return div(beside("div", a, b), a); });
+          },
+          "other"_a, nb::is_operator());
+}
+
+void comparison(nb::class_<Tensor>& tensor, const char* name, const char* op_name, Binary op) {
   tensor
       .def(
           name,
@@ -62,8 +114,8 @@ void comparison(nb::class_<Tensor>& tensor, const char* name, Binary op) {
           "other"_a, nb::is_operator())
       .def(
           name,
-          [op](const Tensor& a, double b) {
-            return unlocked(a.numel(), [&] { return op(a, full(Shape{}, b, {a.dtype(), a.device()})); });
+          [op, op_name](const Tensor& a, Number b) {
+            return unlocked(a.numel(), [&] { return op(a, beside(op_name, a, b)); });
           },
           "other"_a, nb::is_operator());
 }
@@ -88,12 +140,7 @@ void bind_operators(nb::class_<Tensor>& tensor) {
       tensor, "__mul__", "__rmul__", [](const Tensor& a, const Tensor& b) { return mul(a, b); },
       [](const Tensor& a, double b) { return mul_scalar(a, b); },
       [](double b, const Tensor& a) { return b * a; });
-  arithmetic(
-      tensor, "__truediv__", "__rtruediv__", [](const Tensor& a, const Tensor& b) { return div(a, b); },
-      [](const Tensor& a, double b) { return div_scalar(a, b); },
-      [](double b, const Tensor& a) {
-        return div(full(Shape{}, b, {a.dtype(), a.device()}), a);
-      });
+  division(tensor);
   tensor.def("__neg__", [](const Tensor& x) { return neg(x); })
       .def("__abs__", [](const Tensor& x) { return abs(x); })
       .def("__pow__", &power, "exponent"_a, nb::is_operator())
@@ -111,12 +158,12 @@ void bind_operators(nb::class_<Tensor>& tensor) {
           "__xor__", [](const Tensor& a, const Tensor& b) { return logical_xor(a, b); }, "other"_a,
           nb::is_operator())
       .def("__invert__", [](const Tensor& a) { return logical_not(a); });
-  comparison(tensor, "__eq__", eq);
-  comparison(tensor, "__ne__", ne);
-  comparison(tensor, "__lt__", lt);
-  comparison(tensor, "__le__", le);
-  comparison(tensor, "__gt__", gt);
-  comparison(tensor, "__ge__", ge);
+  comparison(tensor, "__eq__", "eq", eq);
+  comparison(tensor, "__ne__", "ne", ne);
+  comparison(tensor, "__lt__", "lt", lt);
+  comparison(tensor, "__le__", "le", le);
+  comparison(tensor, "__gt__", "gt", gt);
+  comparison(tensor, "__ge__", "ge", ge);
 }
 
 void bind_arithmetic(nb::module_& m) {
@@ -128,10 +175,14 @@ void bind_arithmetic(nb::module_& m) {
          "NaN if either is NaN; of equal operands the first, which also gets the gradient.");
   binary(m, "minimum", minimum,
          "NaN if either is NaN; of equal operands the first, which also gets the gradient.");
-  scalar(m, "add_scalar", add_scalar, "x + a");
-  scalar(m, "mul_scalar", mul_scalar, "x * a");
-  scalar(m, "div_scalar", div_scalar, "x / a");
-  scalar(m, "rsub_scalar", rsub_scalar, "a - x");
+  scalar(m, "add_scalar", add_scalar, add, "x + a");
+  scalar(m, "mul_scalar", mul_scalar, mul, "x * a");
+  m.def(
+      "div_scalar",
+      [](const Tensor& x, Number a) { return unlocked(x.numel(), [&] { return divide(x, a); }); }, "x"_a,
+      "a"_a, "x / a");
+  scalar(
+      m, "rsub_scalar", rsub_scalar, [](const Tensor& x, const Tensor& a) { return sub(a, x); }, "a - x");
   unary(m, "neg", neg, "-x");
   unary(m, "abs", abs, "|x|");
   unary(m, "square", square, "x * x");

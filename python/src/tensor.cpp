@@ -97,7 +97,7 @@ Tensor cut(const Tensor& t, const std::vector<Range>& ranges) {
 
 Tensor get_item(const Tensor& t, nb::handle index) {
   const Tensor* rows = nullptr;
-  if (nb::try_cast(index, rows)) return gather(t, *rows);
+  if (nb::try_cast(index, rows) && rows != nullptr) return gather(t, *rows);
   const nb::tuple items =
       PyTuple_Check(index.ptr()) != 0 ? nb::borrow<nb::tuple>(index) : nb::make_tuple(index);
   const std::vector<Range> ranges = ranges_of(t, items);
@@ -129,6 +129,15 @@ nb::object item(const Tensor& t) {
   if (t.dtype() == DType::boolean) return nb::bool_(value != 0);
   if (is_floating(t.dtype())) return nb::float_(value);
   return nb::int_(static_cast<std::int64_t>(value));
+}
+
+void fill(Tensor& t, const Number& value) {
+  if (is_floating(t.dtype())) return t.fill(value.real);
+  const std::int64_t whole = value.whole("fill", t.dtype());
+  if (value.beyond_double())
+    t.copy_from(full(t.shape(), whole, {t.dtype(), t.device()}));
+  else
+    t.fill(static_cast<double>(whole));
 }
 
 void bind_members(nb::class_<Tensor>& tensor) {
@@ -181,7 +190,8 @@ void bind_members(nb::class_<Tensor>& tensor) {
           "a write: "
           "ValueError for the result of a recorded op.")
       .def(
-          "fill", [](Tensor& t, double value) { unlocked(t.numel(), [&] { t.fill(value); }); }, "value"_a)
+          "fill", [](Tensor& t, Number value) { unlocked(t.numel(), [&] { fill(t, value); }); }, "value"_a,
+          "ValueError for a number that integer elements cannot hold.")
       .def(
           "digest", [](const Tensor& t) { return unlocked([&] { return t.digest(); }); },
           "SHA-256 of dtype, shape and the little-endian elements (NaNs made canonical), in hex.")
@@ -216,11 +226,14 @@ void bind_creation(nb::module_& m) {
   m.def(
       "full",
       [](ShapeArg shape, nb::handle value, DTypeArg dtype, DeviceArg device) {
-        if (PyLong_Check(value.ptr()) != 0)
-          return full(shape("shape"), to_int(value, "value"), options(dtype, device));
-        return full(shape("shape"), to_double(value, "value"), options(dtype, device));
+        const Number number = to_number(value, "value");
+        const Shape s = shape("shape");
+        const TensorOptions o = options(dtype, device);
+        if (!is_floating(o.dtype)) return full(s, number.whole("full", o.dtype), o);
+        return number.integer ? full(s, *number.integer, o) : full(s, number.real, o);
       },
-      "shape"_a, "value"_a, "dtype"_a = "f32", "device"_a = nb::none());
+      "shape"_a, "value"_a, "dtype"_a = "f32", "device"_a = nb::none(),
+      "ValueError for a number that elements of an integer dtype cannot hold.");
   m.def("zeros_like", &zeros_like, "t"_a);
   m.def("ones_like", &ones_like, "t"_a);
   m.def("empty_like", &empty_like, "t"_a);

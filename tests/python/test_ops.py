@@ -2,6 +2,7 @@
 
 import ast
 import os
+import threading
 import unittest
 
 import numpy as np
@@ -43,6 +44,39 @@ class Ops(TestCase):
             np.testing.assert_array_equal(got.numpy(), expected)
         np.testing.assert_array_equal(isobit.select(x > y, x, y).numpy(), np.where(a > b, a, b))
 
+    def test_numbers_beside_integers(self):
+        long = 2**53 + 1  # no double
+        x = isobit.tensor(np.array([long, 7, -long]))
+        for got, expected in [
+            (x == long, [True, False, False]), (x != long - 1, [True, True, True]), (x < long, [False, True, True]),
+            (x + long, [2 * long, long + 7, 0]), (long - x, [0, long - 7, 2 * long]), (x * long - x * (long - 1), x),
+            (x - -(2**63), [long - 2**63, 7 - 2**63, 2**63 - long]), (x / long, [1, 0, -1]), (long / x, [1, long // 7, -1]),
+            (isobit.rsub_scalar(x, long), [0, long - 7, 2 * long]), (isobit.div_scalar(x, long), [1, 0, -1]),
+            (isobit.full(2, long, "i64"), [long, long]), (isobit.full(1, np.int64(long), "i64"), [long]),
+            (x == np.int64(long), [True, False, False]), (x == 7.0, [False, True, False]), (True + x - 1, x),
+        ]:  # fmt: skip
+            self.assertEqual(got.tolist(), expected if isinstance(expected, list) else expected.tolist())
+        x.fill(long)
+        self.assertEqual(x.tolist(), [long] * 3)
+        x.fill(3.0)
+        self.assertEqual(x.tolist(), [3] * 3)
+        u = isobit.tensor(np.array([255, 1], np.uint8))
+        self.assertEqual((u + 300).tolist(), [43, 45])  # sums of integers wrap
+        self.assertEqual((isobit.ones(1) * 2**70 == 2**70).tolist(), [True])  # floats round
+        for f in (lambda: x == 0.5, lambda: x < float("inf"), lambda: 0.5 / x, lambda: x / 0.5, lambda: x.fill(0.5),
+                  lambda: isobit.full(1, 0.5, "i32"), lambda: x == float("nan"), lambda: x + 0.5):  # fmt: skip
+            with self.assertRaisesRegex(ValueError, "whole number|out of range"):
+                f()
+        for f in (lambda: u == 300, lambda: u > -1, lambda: 300 / u, lambda: u / 300, lambda: u.fill(256),
+                  lambda: x == 2**63, lambda: x == 2.0**63, lambda: isobit.full(1, 2**31, "i32"),
+                  lambda: isobit.full(1, -1, "u8"), lambda: isobit.full(1, 2, "bool")):  # fmt: skip
+            with self.assertRaisesRegex(ValueError, "out of range"):
+                f()
+        self.assertEqual(x.tolist(), [3] * 3)
+        self.assertIs(x == "3", False)
+        with self.assertRaises(TypeError):
+            isobit.full(1, "3")
+
     def test_reductions(self):
         a = random(4, 5, 6)
         x = isobit.tensor(a)
@@ -80,8 +114,9 @@ class Ops(TestCase):
         for index in [4, -5, (0, 0, 0, 0), slice(None, None, 2), (..., ...)]:
             with self.assertRaises(IndexError):
                 x[index]
-        with self.assertRaises(TypeError):
-            x[1.0]
+        for index in [1.0, None, (0, None)]:
+            with self.assertRaises(TypeError):
+                x[index]
 
     def test_convolution(self):
         a, w = random(2, 9, 8, 3), random(3, 3, 3, 4, seed=2)
@@ -169,6 +204,37 @@ class Gradients(TestCase):
 
         self.assertFalse(plain(x).requires_grad)
         self.assertTrue((x * 2).requires_grad)
+        for mode in (isobit.no_grad(), isobit.enable_grad()):
+            with self.assertRaisesRegex(RuntimeError, "without an __enter__"):
+                mode.__exit__(None, None, None)
+
+    def test_a_decorated_function_in_threads(self):
+        inside = [threading.Event(), threading.Event()]
+        left = threading.Event()
+        seen = {}
+
+        @isobit.no_grad()
+        def stay(mine, until):
+            mine.set()
+            until.wait(60)
+
+        def first():  # enters first, leaves first, inside a no_grad() of its own
+            with isobit.no_grad():
+                stay(*inside)
+                seen["first"] = isobit.grad_enabled()
+            left.set()
+
+        def second():
+            inside[0].wait(60)
+            stay(inside[1], left)
+            seen["second"] = isobit.grad_enabled()
+
+        threads = [threading.Thread(target=f) for f in (first, second)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(seen, {"first": False, "second": True})
 
     def test_hooks_and_their_errors(self):
         x = isobit.ones(2).set_requires_grad()
@@ -198,6 +264,22 @@ class Gradients(TestCase):
         self.assert_close(first, 3 * a * a)
         self.assert_close(second, 6 * a)
 
+    def test_a_context_that_is_kept_is_void(self):
+        kept = []
+
+        def backward(c):
+            kept.append(c)
+            return (g for g in [c.dy * c.saved(0)])  # used up while the context is there
+
+        x = isobit.ones(2).set_requires_grad()
+        with isobit.no_grad():
+            y = x * x
+        isobit.record("op", [x], y, [x], backward).sum().backward()
+        self.assertEqual(x.grad.tolist(), [1, 1])
+        for use in (lambda c: c.dy, lambda c: c.needs(0), lambda c: c.saved(0)):
+            with self.assertRaisesRegex(RuntimeError, "BackwardContext"):
+                use(kept[0])
+
     def test_parts_of_a_batch_give_the_same_bits(self):
         x, w = isobit.tensor(random(64, 5)), isobit.tensor(random(5, 3, seed=2)).set_requires_grad()
         labels = isobit.tensor(np.arange(64) % 3)
@@ -210,6 +292,9 @@ class Gradients(TestCase):
 
         isobit.backward_in_parts(isobit.split_batch(64, 16), [w], loss)
         self.assert_bits(w.grad, whole)
+        for wrong in (3, None):
+            with self.assertRaisesRegex(TypeError, "loss"):
+                isobit.backward_in_parts(isobit.split_batch(64, 16), [w], lambda part, wrong=wrong: wrong)
 
 
 if __name__ == "__main__":
