@@ -70,7 +70,7 @@ void samples_of_groups(const NormGeometry& g, std::int64_t begin, std::int64_t e
                        T* variance, const After& after) {
   const T count = static_cast<T>(g.count());
   const std::int64_t channels = g.channels(), sample = g.b * channels;
-  const T* const last = x + std::max<std::int64_t>(g.numel(), 1) - 1;
+  const T* const last = x + (std::max<std::int64_t>(g.numel(), 1) - 1);
   GroupSums<T, 1> room(g);
   const Scratch<T> sums(room.lanes()), spread_mean(channels);
   const auto divide_into = [&](T* out, std::int64_t a) {

@@ -45,7 +45,7 @@ void group_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
     for (std::int64_t i = 0; i < g.g; ++i) out[a * g.g + i] = sums[i] / count;
   };
   const Scratch<T> room(spread_size(g));
-  const T* const last = x + std::max<std::int64_t>(g.numel(), 1) - 1;
+  const T* const last = x + (std::max<std::int64_t>(g.numel(), 1) - 1);
   sums_by_blocks<T, 1>(
       g, sizeof(T),
       [&](std::int64_t a) { return moment_terms<kOne, false>(x + a * sample, channels, mean, last); },

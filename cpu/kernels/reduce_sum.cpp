@@ -42,7 +42,7 @@ Compute<S> sum_row(const S* x, std::int64_t n, const S* last) {
 template <class S, class R>
 void sum_rows(const S* x, std::int64_t rows, std::int64_t columns, R* out) {
   for_rows(rows, columns * static_cast<std::int64_t>(sizeof(S)), [&](std::int64_t begin, std::int64_t end) {
-    const S* const last = x + rows * columns - 1;
+    const S* const last = x + (std::max<std::int64_t>(rows * columns, 1) - 1);
     for (std::int64_t i = begin; i < end; ++i)
       out[i] = numerics::cast<R>(sum_row(x + i * columns, columns, last));
   });
@@ -126,7 +126,7 @@ void sum_columns(const ReduceGeometry& g, int rank, const S* x, R* out) {
     out[0] = numerics::cast<R>(sum_vector(x, g.extent[0]));
     return;
   }
-  column_sums<T>(p, PlainTerm<S>{x, x + std::max<std::int64_t>(stride, 1) - 1},
+  column_sums<T>(p, PlainTerm<S>{x, x + (std::max<std::int64_t>(stride, 1) - 1)},
                  [&](std::int64_t o, std::int64_t column, std::int64_t width, const T* tile) {
                    R* to = out + o * p.width + column;
                    if constexpr (std::is_same_v<R, T>) {
