@@ -1,6 +1,7 @@
 // The register tiles of group_gradient.h, once for every instruction set with vectors. AVX-512: 3 x 3 taps of
 // 2 channels, two rows of 3 taps of 4 or one of 8, at most 24 sums beside 4 or 8 vectors of dy in 32
-// registers; AVX2: up to 12 beside 2 in 16.
+// registers; AVX2: up to 12 beside 2 in 16. No twin: the kernels of cuda/kernels/conv_backward_filter.cu
+// serve small groups too.
 #include "cpu/kernels/group_gradient.h"
 
 #include <algorithm>

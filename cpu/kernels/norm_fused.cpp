@@ -1,6 +1,7 @@
 // norm_statistics and norm_apply of layer, group and instance norm in one: a sample is normalised while what
 // was read for its statistics is in a cache. The same bits as one after the other, in which halves, and
-// samples too few for the threads, still go.
+// samples too few for the threads, still go. No twin: CUDA runs the two kernels one after the other
+// (cuda/kernels/norm_statistics.cu, norm_apply.cu).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_fused.cpp"
 #include "hwy/foreach_target.h"
