@@ -140,6 +140,47 @@ class Shared(GraphTestCase):
 
 
 @needs_torch
+class Dense(GraphTestCase):
+    """Every layer reads all before it."""
+
+    class Net(tnn.Module if torch is not None else object):
+        def __init__(self, join):
+            super().__init__()
+            self.join = join
+            self.stem = tnn.Conv2d(3, 4, 3, padding=1)
+            self.layers = tnn.ModuleList([tnn.Sequential(tnn.BatchNorm2d(4 + 2 * i), tnn.ReLU(True),
+                                                         tnn.Conv2d(4 + 2 * i, 2, 3, padding=1)) for i in range(4)])
+            self.end = tnn.Conv2d(12, 5, 1)
+
+        def forward(self, x):
+            features = [self.stem(x)]
+            for layer in self.layers:
+                features.append(layer(self.join(features)))
+            return self.end(self.join(features))
+
+    def test_concatenations_of_earlier_features(self):
+        x = noise(2, 3, 7, 6, dtype="float64")
+        for join in (lambda parts: torch.cat(parts, 1), lambda parts: torch.cat(parts[::-1], 1)):
+            module = self.Net(join)
+            net = self.same_values(module, x)
+            self.assert_close(convert.to_torch(net)(x).detach().numpy(), first(net(last(x))), 1e-12)
+            fresh = self.Net(join).double().eval()
+            convert.weights_to(net, fresh)
+            for a, b in zip(module.parameters(), fresh.parameters(), strict=True):
+                self.assertTrue(torch.equal(a, b))
+
+    def test_branches_that_cross_otherwise(self):
+        def crossed(m, x):
+            a, b = m.a(x), m.b(x)
+            return torch.cat([m.c(torch.cat([a, b], 1)), m.d(torch.cat([b, a], 1))], 1)
+
+        parts = {name: tnn.Conv2d(2 + 2 * (name > "b"), 2, 1) for name in "abcd"}
+        self.refused(self.module(crossed, **parts), (4, 4, 2), "branches that do not begin there")
+
+    module = InPlace.module
+
+
+@needs_torch
 class Sizes(GraphTestCase):
     def test_factors_are_whole(self):
         for scale in (2.2, (2.0, 2.2)):  # 4 rows become 8, but torch does not look where a factor of 2 does

@@ -54,12 +54,13 @@ class Exported(TestCase):
         model = convert.to_onnx(net, opset=opset)
         self.assert_close(ReferenceEvaluator(model).run(None, {"input": x})[0], expected, relative)
         if not back:
-            return
+            return None
         again = convert.from_onnx(model.SerializeToString())
         self.assert_close(first(again(last(x))), expected, 1e-12)
         if same_state:
             for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True):
                 self.assert_bits(a, b)
+        return again
 
     def test_each_kind(self):
         sample = (6, 8, 4)
@@ -90,8 +91,7 @@ class Exported(TestCase):
     def test_what_has_no_way_back(self):
         sample = (6, 8, 4)
         for layer, opset in [
-            (nn.GELU(), 17), (nn.GroupNorm(2, eps=2**-10), 17), (nn.Conv2D(2, 3, activation="gelu"), 17),
-            (nn.Linear(3), 17),
+            (nn.Conv2D(2, 3, activation="gelu"), 17), (nn.Linear(3), 17),
             (nn.Conv2D(2, 3, padding=1, mode="reflect", activation="leaky_relu", slope=0.25), 17),
             (nn.Conv2D(2, 3, padding=1, pad_value=0.5, activation="silu"), 17), (nn.LpPool(2, 3), 18),
             (nn.ConvTranspose2D(2, 3, stride=2, padding="same", activation="tanh"), 17),
@@ -101,6 +101,18 @@ class Exported(TestCase):
                 relative = 1e-6 if "gelu" in layer.describe().lower() else 1e-12
                 self.both_ways(nn.Sequential(layer), sample, opset, back=False, relative=relative)
         convert.to_onnx(nn.Sequential(nn.GlobalLpPool(3)).build(sample))  # the evaluator has no such op
+
+    def test_what_is_written_out_comes_back(self):
+        sample = (6, 8, 4)
+        for layers in ([nn.GELU()], [nn.Conv2D(4, 3), nn.GELU(), nn.Flatten(), nn.GELU(), nn.Linear(2)],
+                       [nn.GroupNorm(2, eps=2**-10)], [nn.GroupNorm(4, eps=2**-10, affine=False)],
+                       [nn.Residual(nn.GroupNorm(1, eps=2**-10)), nn.ReLU()]):
+            kinds = [layer.kind for layer in layers]
+            for opset in (13, 18, 20):
+                with self.subTest(kinds, opset=opset):
+                    relative = 1e-6 if "GELU" in kinds else 1e-12  # the evaluator's Erf is that of f32
+                    again = self.both_ways(nn.Sequential(*layers), sample, opset, relative=relative)
+                    self.assertEqual([d["kind"] for d in nn.describe(again)["layers"]], kinds)
 
     def test_one_and_three_dimensions(self):
         self.both_ways(nn.Sequential(nn.Conv1D(6, 3, stride=2), nn.ReLU(), nn.MaxPool(2)), (17, 4))
@@ -149,7 +161,7 @@ class Exported(TestCase):
             fresh = nn.Sequential(layer).build((6, 8, 4), dtype="f16").eval()
             model = convert.to_onnx(fresh, opset=14)
             self.assertNotIn(TensorProto.FLOAT, [t.data_type for t in model.graph.initializer])
-            if layer.kind != "GroupNorm":
+            if layer.kind != "GroupNorm":  # whose weights, ones and zeros, come back as f16's
                 same_bits(convert.from_onnx(model), fresh)
 
     def test_models_and_f32(self):
@@ -196,11 +208,11 @@ class Exported(TestCase):
 class Imported(TestCase):
     """Ops as other exporters write them."""
 
-    def check(self, nodes, y, constants, shape=(2, 4, 5, 6), opset=17):
+    def check(self, nodes, y, constants, shape=(2, 4, 5, 6), opset=17, relative=1e-12):
         model = model_of(nodes, shape, y, constants, opset)
         x = random(*shape, dtype=np.float64)
         expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
-        self.assert_close(first(convert.from_onnx(model)(last(x))), expected, 1e-12)
+        self.assert_close(first(convert.from_onnx(model)(last(x))), expected, relative)
 
     def test_matmul_and_add_reshape_and_constants(self):
         w, b = random(120, 3, dtype=np.float64), random(3, dtype=np.float64, seed=2)
@@ -219,6 +231,73 @@ class Imported(TestCase):
         self.check([helper.make_node("ReduceMean", ["x", "a"], ["m"], keepdims=1), helper.make_node("Flatten", ["m"], ["y"])],
                    [2, 4], {"a": np.array([-1, -2])}, opset=18)
 
+    @needs_torch
+    def test_torch_writes_gelu_and_group_norm_out(self):
+        import io
+
+        from convert_nets import lived_in
+        from torch import nn as tnn
+
+        module = lived_in(tnn.Sequential(
+            tnn.GELU(), tnn.Conv2d(3, 8, 3), tnn.GroupNorm(4, 8), tnn.GELU(), tnn.Conv2d(8, 4, 1),
+            tnn.GroupNorm(2, 4, affine=False), tnn.Flatten(), tnn.Linear(144, 6), tnn.GELU(), tnn.Linear(6, 2))).double()
+        x = torch.from_numpy(random(2, 3, 8, 8, dtype=np.float64))
+        expected = module(x).detach().numpy()
+        for folding in (True, False):
+            for axes in (None, {"x": {0: "n"}}):
+                file = io.BytesIO()
+                torch.onnx.export(module, x, file, opset_version=13, dynamo=False, input_names=["x"], dynamic_axes=axes,
+                                  do_constant_folding=folding)
+                net = convert.from_onnx(file.getvalue(), (8, 8, 3))
+                self.assertEqual([d["kind"] for d in nn.describe(net)["layers"]],
+                                 ["GELU", "Conv2D", "GroupNorm", "GELU", "Conv2D", "GroupNorm", "Flatten", "Linear", "GELU",
+                                  "Linear"])
+                self.assert_close(net(last(x.numpy())), expected, 1e-12)
+
+    def test_group_normalization_of_its_own(self):
+        gamma, beta = random(4, dtype=np.float64), random(4, dtype=np.float64, seed=2)
+        self.check([helper.make_node("GroupNormalization", ["x", "g", "b"], ["y"], num_groups=2, epsilon=2.0**-10)],
+                   (2, 4, 5, 6), {"g": gamma, "b": beta}, opset=21, relative=1e-6)  # the evaluator takes moments in f32
+
+    def test_extents_of_the_input(self):
+        # x.view(x.size(0), -1) as torch writes it.
+        nodes = [helper.make_node("Shape", ["x"], ["e"]), helper.make_node("Gather", ["e", "zero"], ["n"]),
+                 helper.make_node("Concat", ["n", "rest"], ["to"], axis=0), helper.make_node("Reshape", ["x", "to"], ["f"]),
+                 helper.make_node("MatMul", ["f", "w"], ["y"])]
+        w = random(120, 3, dtype=np.float64)
+        self.check(nodes, [2, 3], {"zero": np.array([0]), "rest": np.array([-1]), "w": w})
+        # As a number to compute with it is refused: the batch of the shapes is not that of the run.
+        nodes = [helper.make_node("Shape", ["x"], ["e"]), helper.make_node("Gather", ["e", "one"], ["c"]),
+                 helper.make_node("Cast", ["c"], ["d"], to=TensorProto.DOUBLE),
+                 helper.make_node("Div", ["x", "d"], ["y"], name="by")]
+        with self.assertRaisesRegex(convert.ConversionError, r"by \(Div\).*extents"):
+            convert.from_onnx(model_of(nodes, (2, 4, 5, 6), (2, 4, 5, 6), {"one": np.array([1])}))
+
+    def test_chains_that_are_none(self):
+        def node(op, inputs, output, **more):
+            return helper.make_node(op, inputs, [output], name=f"{op} {output}", **more)
+
+        conv = node("Conv", ["x", "w"], "a")
+        erf = [conv, node("Div", ["a", "root"], "s"), node("Erf", ["s"], "e"), node("Add", ["e", "one"], "p")]
+        groups = [conv, node("Reshape", ["a", "flat"], "f"), node("InstanceNormalization", ["f", "ones", "zeros"], "i")]
+        constants = {"w": random(4, 4, 1, 1, dtype=np.float64), "root": np.array(np.sqrt(2)), "one": np.array(1.0),
+                     "half": np.array(0.5), "two": np.array(2.0), "flat": np.array([0, 2, -1]), "ones": np.ones(2),
+                     "zeros": np.zeros(2), "back": np.array([0, 4, 5, 6]), "wide": np.ones((4, 5, 1))}
+        for nodes, part in (
+            ([conv, node("Div", ["a", "two"], "y")], "Div y"),
+            ([conv, node("Div", ["a", "two"], "s"), node("Erf", ["s"], "y")], "Erf y"),
+            ([*erf[:3], node("Relu", ["e"], "y")], "Erf e"),
+            ([*erf, node("Relu", ["p"], "y")], "Add p"),
+            ([*erf, node("Mul", ["a", "p"], "y")], "Mul y"),  # the half is missing
+            ([*erf, node("Mul", ["a", "p"], "m"), node("Mul", ["m", "two"], "y")], "Mul y"),
+            ([*erf, node("Mul", ["x", "p"], "y")], "Mul y"),
+            ([*groups, node("Relu", ["i"], "r"), node("Reshape", ["r", "back"], "y")], "InstanceNormalization i"),
+            ([*groups, node("Reshape", ["i", "back"], "b"), node("Mul", ["b", "wide"], "y")], "Mul y"),
+        ):
+            with self.subTest(part), self.assertRaises(convert.ConversionError) as caught:
+                convert.from_onnx(model_of(nodes, (2, 4, 5, 6), (2, 4, 5, 6), constants))
+            self.assertIn(part, str(caught.exception))
+
     def test_refusals_name_the_node(self):
         for node, part in ((helper.make_node("Erf", ["x"], ["y"], name="odd"), "odd (Erf)"),
                            (helper.make_node("Mul", ["x", "c"], ["y"], name="times"), "times (Mul)"),
@@ -226,15 +305,18 @@ class Imported(TestCase):
             with self.assertRaises(convert.ConversionError) as caught:
                 convert.from_onnx(model_of([node], (2, 4, 5, 6), (2, 4, 5, 6), {"c": np.array(2.0)}))
             self.assertIn(part, str(caught.exception))
-        c4, scales = np.full(4, 0.5), np.array([1, 1, 2.1, 2.1], np.float32)
+        constants = {"c": np.full(4, 0.5), "s": np.array([1, 1, 2.1, 2.1], np.float32), "half": np.array(0.5),
+                     "yes": np.array(True)}
         for node, y, opset, part in (
             (helper.make_node("Gelu", ["x"], ["y"], approximate="tanh"), (2, 4, 5, 6), 20, "tanh"),
             (helper.make_node("BatchNormalization", ["x", "c", "c", "c", "c"], ["y", "m", "v"], training_mode=1),
              (2, 4, 5, 6), 17, "training_mode"),
+            (helper.make_node("Dropout", ["x", "half", "yes"], ["y"], name="drop"), (2, 4, 5, 6), 17,
+             r"drop \(Dropout\).*training_mode"),
             (helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear"), (2, 4, 10, 12), 17, "scales"),
         ):
             with self.assertRaisesRegex(convert.ConversionError, part):
-                convert.from_onnx(model_of([node], (2, 4, 5, 6), y, {"c": c4, "s": scales}, opset))
+                convert.from_onnx(model_of([node], (2, 4, 5, 6), y, constants, opset))
         old = model_of([helper.make_node("Relu", ["x"], ["y"])], (2, 4, 5, 6), (2, 4, 5, 6), {}, opset=12)
         with self.assertRaisesRegex(convert.ConversionError, "opset 12"):
             convert.from_onnx(old)

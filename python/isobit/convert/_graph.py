@@ -126,7 +126,7 @@ class _Tree:
                 refuse(step.origin, "its result is read by branches that do not begin there",
                        "Networks are trees of Sequential, Residual and Concat: write this part as a module of your own")
             self.used[id(step)] = True
-            if step.kind == "layer":
+            if step.kind == "layer" or len(step.inputs) == 1:  # which joins nothing
                 if step.layer is not None:
                     layers.append((step.name, step.layer))
                 step = step.inputs[0]
@@ -175,7 +175,35 @@ def assemble(output):
         refuse(output.origin, "the network's output is a flattened picture, in an order that isobit does not have",
                "End with a Linear layer, or leave the Flatten out")
     tree = _Tree(output)
+    try:
+        return sequential(tree.chain(output, tree.steps[0]))
+    except ConversionError:
+        if not _factor(tree.steps):
+            raise
+    tree = _Tree(output)
     return sequential(tree.chain(output, tree.steps[0]))
+
+
+def _factor(steps):
+    """Lets concatenations read earlier ones in place of the values that those join, as in DenseNets, where every layer
+    reads all before it: [a, b, c] of [a, b] and c. So the branches begin at one value. Whether anything was changed."""
+    changed, known, flat = False, [], {}  # known: what an earlier one joins, and its step, the longest first
+    for step in steps:
+        if step.kind != "concat":
+            flat[id(step)] = [step]
+            continue
+        whole = [part for source in step.inputs for part in flat[id(source)]]
+        inputs, rest = [], whole
+        while rest:
+            parts, source = next((pair for pair in known if pair[0] == rest[: len(pair[0])]), ([rest[0]], rest[0]))
+            inputs.append(source)
+            rest = rest[len(parts):]
+        if len(inputs) < len(step.inputs):
+            step.inputs, changed = inputs, True
+        flat[id(step)] = whole
+        known.append((whole, step))
+        known.sort(key=lambda pair: -len(pair[0]))
+    return changed
 
 
 def check_join(step):

@@ -9,14 +9,15 @@ from onnx import TensorProto, helper, numpy_helper
 import isobit
 from isobit import nn
 from isobit.convert import _graph, _net
+from isobit.convert import _onnx_written as written
 from isobit.convert._graph import Layout, Step, features, filters_layout, refuse, transposed_filters_layout
-from isobit.convert._onnx_shapes import sample_shapes
+from isobit.convert._onnx_shapes import folded, sample_shapes
 
 _DTYPES = {TensorProto.FLOAT: "f32", TensorProto.DOUBLE: "f64", TensorProto.FLOAT16: "f16"}
 _RULES = {"VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
 
 
-class _Importer:
+class _Importer(written.Arithmetic):
     def __init__(self, model, input_shape):
         opset = max([i.version for i in model.opset_import if i.domain in ("", "ai.onnx")], default=0)
         if opset < 13:
@@ -35,23 +36,42 @@ class _Importer:
         self.readers = {}
         for node in self.graph.node:
             for name in node.input:
-                self.readers[name] = self.readers.get(name, 0) + 1
-        self.steps = {}
+                self.readers.setdefault(name, []).append(node.op_type)
+        self.steps, self.written, self.extents = {}, {}, set()
 
     def output(self):
         self.steps[self.input.name] = Step("input", "input", shape=self.shapes[self.input.name])
         for node in self.graph.node:
             if node.op_type == "Constant":
                 self.constants[node.output[0]] = _constant(node)
-            elif any(name in self.steps for name in node.input):
+            elif any(name in self.steps or name in self.written for name in node.input):
                 self._take(node)
-            # else it reads constants alone: an error where somebody reads it
+            else:
+                self._fold(node)
         return self.step_of(self.graph.output[0].name, "output")
 
     def origin(self, node):
         return f"{node.name or node.output[0]} ({node.op_type})"
 
+    def _fold(self, node):
+        """What reads constants alone is one. What cannot be computed is an error where somebody reads it."""
+        inputs = [name for name in node.input if name]
+        if len(node.output) != 1 or any(name not in self.constants for name in inputs):
+            return
+        value = folded(node, {name: self.constants[name] for name in inputs}, self.opset)
+        if value is not None:
+            self.constants[node.output[0]] = value
+            if not self.extents.isdisjoint(inputs):
+                self.extents.add(node.output[0])
+
+    def _shape(self, node, a):
+        *spatial, c = self.step_of(node.input[0], self.origin(node)).shape
+        self.constants[node.output[0]] = np.array([1, c, *spatial][a.get("start", 0):a.get("end")])
+        self.extents.add(node.output[0])  # of one sample: to be read by what makes shapes alone
+
     def step_of(self, name, origin):
+        if name in self.written and name not in self.steps:
+            self.written[name].finish(self)
         if name not in self.steps:
             refuse(origin, f"\"{name}\" is no value that the input leads to", "Fold constants first (onnxsim, onnxoptimizer)")
         return self.steps[name]
@@ -62,6 +82,9 @@ class _Importer:
         if node.input[i] not in self.constants:
             refuse(self.origin(node), f"its input {i} (\"{node.input[i]}\") is no constant",
                    "Fold constants first (onnxsim, onnxoptimizer)")
+        if node.input[i] in self.extents:
+            refuse(self.origin(node), f"its input {i} (\"{node.input[i]}\") follows from the extents of its input",
+                   "Export the network with constants there")
         return self.constants[node.input[i]]
 
     def shape(self, node):
@@ -167,8 +190,25 @@ class _Importer:
         self.put(node, nn.BatchNorm(eps=a.get("epsilon", 1e-5), momentum=momentum), weights, order)
 
     def _instancenormalization(self, node, a):
+        groups = self.written.get(node.input[0])
+        if isinstance(groups, written.Groups) and groups.eps is None:
+            if any(np.any(self.constant(node, i) != v) for i, v in ((1, 1), (2, 0))):
+                refuse(self.origin(node), "it scales whole groups", "Scale channels behind it")
+            eps = a.get("epsilon", 1e-5)
+            self.written[node.output[0]] = written.Groups(node, groups.x, groups.groups, eps)
+            return
         self.ordered(node)
         self.put(node, nn.InstanceNorm(eps=a.get("epsilon", 1e-5)), self._affine(node, 1))
+
+    def _groupnormalization(self, node, a):
+        source = self.ordered(node)
+        groups, c = a["num_groups"], source.shape[-1]
+        weights = {}
+        for i, name in ((1, "gamma"), (2, "beta")):
+            value = self.constant(node, i)
+            # Until opset 20 a group has one scale.
+            weights[name] = (value if value.size == c else np.repeat(value, c // groups), Layout((0,)))
+        self.put(node, nn.GroupNorm(groups, eps=a.get("epsilon", 1e-5)), weights)
 
     def _layernormalization(self, node, a):
         source = self.step_of(node.input[0], self.origin(node))
@@ -251,7 +291,7 @@ class _Importer:
         self.ordered(node)
         self.put(node, nn.DepthToSpace(a["blocksize"], a.get("mode", "DCR").lower()))
 
-    # ---- shapes, joints, numbers
+    # ---- shapes, joints, rows
 
     def _flatten(self, node, a):
         source = self.step_of(node.input[0], self.origin(node))
@@ -264,7 +304,16 @@ class _Importer:
         self.put(node, nn.Flatten(), order=order)
 
     def _reshape(self, node, a):
+        groups = self.written.get(node.input[0])
+        if isinstance(groups, written.Groups) and groups.eps is not None and self.shape(node) == groups.x.shape:
+            self.written[node.output[0]] = written.GroupNorm(node, groups.x, groups.groups, groups.eps)
+            return
         source = self.step_of(node.input[0], self.origin(node))
+        if self.readers.get(node.output[0]) == ["InstanceNormalization"] and len(self.shape(node)) == 2:
+            number = self.shape(node)[-1]
+            if self.ordered(node).shape[-1] % number == 0:
+                self.written[node.output[0]] = written.Groups(node, source, number)
+                return
         if len(self.shape(node)) != 1:
             refuse(self.origin(node), f"it makes {list(source.shape)} {list(self.shape(node))}", "Of reshapes isobit has Flatten")
         self._flat(node, source)
@@ -286,49 +335,9 @@ class _Importer:
             refuse(self.origin(node), f"it joins along axis {a['axis']}", "isobit's Concat joins channels: axis=1")
         self._join(node, "concat")
 
-    def _operands(self, node):
-        """(step, constant) where one operand is a constant."""
-        for i in (0, 1):
-            if node.input[i] in self.constants:
-                return self.step_of(node.input[1 - i], self.origin(node)), self.constants[node.input[i]]
-        return None
-
-    def _add(self, node, a):
-        pair = self._operands(node)
-        if pair is None:
-            return self._join(node, "add")
-        source, value = pair
-        product = source.weights if source.origin.endswith("(MatMul)") else None
-        if product and value.size == source.shape[-1] and self.readers.get(node.input[0] if node.input[0] in self.steps
-                                                                         else node.input[1]) == 1:
-            weights = {**product, "bias": (value.reshape(-1), Layout((0,)))}
-            return self.put(node, nn.Linear(value.size), weights, source=source.inputs[0])
-        return self._scaled(node, source, value, lambda v: {"mean": -v})
-
-    def _sub(self, node, a):
-        self._scaled(node, *self._first(node), lambda v: {"mean": v})
-
-    def _div(self, node, a):
-        self._scaled(node, *self._first(node), lambda v: {"deviation": v})
-
-    def _first(self, node):
-        return self.step_of(node.input[0], self.origin(node)), self.constant(node, 1)
-
-    def _scaled(self, node, source, value, options):
-        at_input = source.kind == "input" or isinstance(source.layer, nn.Input)
-        if value.size != 1 or not at_input:
-            refuse(self.origin(node), "arithmetic with constants", "isobit has it at the input alone, by one number")
-        self.put(node, nn.Input(source.shape, **options(float(value.reshape(-1)[0]))), source=source)
-
-    def _mul(self, node, a):
-        # x * sigmoid(x) is silu.
-        for x, gate in (node.input, reversed(node.input)):
-            step = self.steps.get(gate)
-            if step is not None and step.origin.endswith("(Sigmoid)") and step.inputs[0] is self.steps.get(x):
-                return self.put(node, nn.SiLU(), order=self.steps[x].order, source=self.steps[x])
-        refuse(self.origin(node), "a product that is no x * sigmoid(x)", "Write it as a module of your own")
-
     def _dropout(self, node, a):
+        if np.any(self.constant(node, 2, False)):
+            refuse(self.origin(node), "it drops (training_mode)", "Export the network in evaluation mode")
         p = float(np.asarray(self.constant(node, 1, np.float32(0.5))).reshape(-1)[0])
         self.put(node, nn.Dropout(p), order=self.step_of(node.input[0], self.origin(node)).order)
 
