@@ -1,14 +1,21 @@
 // Counts what a GPU's memory would have to do: the accesses of a warp's lanes that belong to one execution of
 // an instruction are one request. Lanes run one after another here, so a lane's n-th execution of an
 // instruction in a block is taken to belong to the n-th of the others.
+//
+// With ISOBIT_SIMT_COUNTS=FILE in the environment everything is counted, and written to the file when the
+// program ends: a line of JSON for each kernel, memory, direction and width of access (places take addr2line
+// long: access_counts() has them). benchmarks/gpu_static.py reads it.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <tuple>
 #include <unordered_map>
 
+#include "cuda/simt/device_state.h"
 #include "cuda/simt/runner.h"
 #include "cuda/simt/tracer/tracer.h"
 
@@ -17,7 +24,8 @@ namespace trace {
 namespace {
 
 struct Record {
-  const void* pc;
+  Instruction instruction;
+  const void* kernel;
   std::uintptr_t address;
   std::uint32_t occurrence;
   std::uint16_t thread;
@@ -25,9 +33,11 @@ struct Record {
   bool shared, write;
 };
 
-bool on = false;
+bool on = std::getenv("ISOBIT_SIMT_COUNTS") != nullptr;
 std::vector<Record> records;
-std::map<const void*, AccessCount> counts;
+// By kernel, instruction, whether the memory is shared, whether it is written, bytes of a lane.
+using Key = std::tuple<const void*, Instruction, bool, bool, std::uint8_t>;
+std::map<Key, AccessCount> counts;
 
 // Passes over the 32 banks of 4 bytes: lanes that want different words of one bank take turns. Accesses of 8
 // bytes go by half warps, of 16 by quarters.
@@ -67,24 +77,26 @@ bool counting() {
   return on;
 }
 
-void log(const void* pc, std::uint16_t thread, const void* address, std::size_t bytes, bool shared,
-         bool write) {
+void log(const Instruction& instruction, const void* kernel, std::uint16_t thread, const void* address,
+         std::size_t bytes, bool shared, bool write) {
   if (bytes > 16) return;
-  records.push_back({pc, reinterpret_cast<std::uintptr_t>(address), 0, thread,
+  records.push_back({instruction, kernel, reinterpret_cast<std::uintptr_t>(address), 0, thread,
                      static_cast<std::uint8_t>(bytes), shared, write});
   if (records.size() >= std::size_t{1} << 22) flush_log();
 }
 
 void flush_log() {
   std::stable_sort(records.begin(), records.end(), [](const Record& a, const Record& b) {
-    return std::tie(a.pc, a.thread) < std::tie(b.pc, b.thread);
+    return std::tie(a.instruction, a.shared, a.thread) < std::tie(b.instruction, b.shared, b.thread);
   });
   for (std::size_t i = 1; i < records.size(); ++i) {
-    const bool same = records[i].pc == records[i - 1].pc && records[i].thread == records[i - 1].thread;
+    const bool same = records[i].instruction == records[i - 1].instruction &&
+                      records[i].shared == records[i - 1].shared &&
+                      records[i].thread == records[i - 1].thread;
     records[i].occurrence = same ? records[i - 1].occurrence + 1 : 0;
   }
   const auto key = [](const Record& r) {
-    return std::make_tuple(r.pc, r.thread / kWarp, r.occurrence, r.shared);
+    return std::make_tuple(r.instruction, r.shared, r.thread / kWarp, r.occurrence);
   };
   std::stable_sort(records.begin(), records.end(),
                    [&](const Record& a, const Record& b) { return key(a) < key(b); });
@@ -92,7 +104,10 @@ void flush_log() {
   for (std::size_t i = 0; i < records.size(); ++i) {
     lanes.push_back(&records[i]);
     if (i + 1 < records.size() && key(records[i + 1]) == key(records[i])) continue;
-    AccessCount& count = counts[records[i].pc];
+    const Record& record = records[i];
+    AccessCount& count =
+        counts[{record.kernel, record.instruction, record.shared, record.write, record.bytes}];
+    count.width = record.bytes;
     count.shared = records[i].shared;
     count.write = records[i].write;
     ++count.requests;
@@ -111,12 +126,18 @@ void count_accesses(bool on) {
   trace::on = on;
 }
 
-std::vector<AccessCount> access_counts() {
-  std::map<std::tuple<std::string, bool, bool>, AccessCount> lines;
-  for (const auto& [pc, count] : trace::counts) {
-    const std::string place = trace::place_of(pc);
-    AccessCount& line = lines[{place, count.shared, count.write}];
+namespace {
+
+// Sums by kernel, place if wanted, kind and width.
+std::vector<AccessCount> summed(bool places) {
+  std::map<std::tuple<std::string, std::string, bool, bool, int>, AccessCount> lines;
+  for (const auto& [key, count] : trace::counts) {
+    const auto& [kernel, instruction, shared, write, width] = key;
+    const std::string name = kernel_name(kernel), place = places ? instruction.place() : "";
+    AccessCount& line = lines[{name, place, shared, write, width}];
+    line.kernel = name;
     line.place = place;
+    line.width = count.width;
     line.shared = count.shared;
     line.write = count.write;
     line.requests += count.requests;
@@ -129,6 +150,35 @@ std::vector<AccessCount> access_counts() {
   std::sort(result.begin(), result.end(),
             [](const AccessCount& a, const AccessCount& b) { return a.cost > b.cost; });
   return result;
+}
+
+void print(std::FILE* file, const AccessCount& c) {
+  const std::string line = fmt::format(
+      R"({{"kernel": "{}", "shared": {}, "write": {}, "width": {}, "requests": {}, "bytes": {}, "cost": {}, "ideal": {}}})",
+      c.kernel, c.shared, c.write, c.width, c.requests, c.bytes, c.cost, c.ideal);
+  std::fprintf(file, "%s\n", line.c_str());
+}
+
+// Written when the program ends.
+struct Report {
+  ~Report() {
+    const char* const path = std::getenv("ISOBIT_SIMT_COUNTS");
+    if (path == nullptr) return;
+    trace::flush_log();
+    std::FILE* const file = std::fopen(path, "w");
+    if (file == nullptr) {
+      std::perror(path);
+      return;
+    }
+    for (const AccessCount& c : summed(false)) print(file, c);
+    std::fclose(file);
+  }
+} report;
+
+}  // namespace
+
+std::vector<AccessCount> access_counts() {
+  return summed(true);
 }
 
 }  // namespace isobit::emulator

@@ -105,7 +105,8 @@ void check(Runner& runner, const void* address, std::size_t bytes, AccessKind ki
   if (fault != FaultKind::none) report(runner, fault, kind, bytes, pc, text);
   ++traced;
   if (counting() && counted_blocks <= 2 && kind != AccessKind::atomic) {
-    log(pc, runner.thread()->linear, address, bytes, in_shared, kind == AccessKind::write);
+    log({pc}, runner.launch().kernel, runner.thread()->linear, address, bytes, in_shared,
+        kind == AccessKind::write);
   }
 }
 
@@ -142,6 +143,13 @@ void copy_issued(void* to, const void* from, int bytes, int filled, const char* 
   }
   if (fault != FaultKind::none) runner.die(fault, "cp.async: " + text, {file, line});
   shared().set_pending(runner, to, static_cast<std::size_t>(bytes), true);
+  if (counting() && counted_blocks <= 2) {
+    const Instruction copy{nullptr, file, line};
+    const std::uint16_t thread = runner.thread()->linear;
+    const void* const kernel = runner.launch().kernel;
+    if (filled > 0) log(copy, kernel, thread, from, static_cast<std::size_t>(filled), false, false);
+    log(copy, kernel, thread, to, static_cast<std::size_t>(bytes), true, true);
+  }
 }
 void copy_landed(void* to, int bytes) {
   shared().set_pending(*Runner::current(), to, static_cast<std::size_t>(bytes), false);
@@ -161,6 +169,10 @@ void access(const void* address, std::size_t bytes, AccessKind kind, const void*
   if (runner == nullptr || !runner->in_kernel()) return;  // code of the host in the same files
   const Runner::Inside inside(*runner);
   check(*runner, address, bytes, kind, pc);
+}
+
+std::string Instruction::place() const {
+  return file == nullptr ? place_of(pc) : fmt::format("{}:{}", file, line);
 }
 
 std::string place_of(const void* pc) {

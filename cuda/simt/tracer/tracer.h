@@ -9,6 +9,7 @@
 //     races between threads with no barrier (nor __syncwarp within a warp) between the accesses
 // g++ needs -O1 -fno-tree-sra, so that vectors stay whole. One thread of the host runs all blocks.
 #pragma once
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,7 +21,8 @@ enum class AccessKind : std::uint8_t { read, write, atomic };
 
 /// What an instruction of the kernels cost, over the blocks that were counted (the first two of each launch).
 struct AccessCount {
-  std::string place;  // file:line
+  std::string kernel, place;  // file:line
+  int width = 0;              // bytes of a lane
   bool shared = false, write = false;
   std::uint64_t requests = 0;  // by warps
   std::uint64_t bytes = 0;     // that were asked for
@@ -31,7 +33,8 @@ struct AccessCount {
 
 /// Starts or stops counting; starting forgets what was counted.
 void count_accesses(bool on);
-/// By place, the most costly first.
+/// By kernel, place and width, the most costly first. Asynchronous copies are a read of global memory and a
+/// write of shared memory.
 std::vector<AccessCount> access_counts();
 
 /// How many accesses have been checked since the program began.
@@ -41,8 +44,16 @@ std::uint64_t accesses_traced();
 namespace trace {
 void access(const void* address, std::size_t bytes, AccessKind kind, const void* pc);
 std::string place_of(const void* pc);
-void log(const void* pc, std::uint16_t thread, const void* address, std::size_t bytes, bool shared,
-         bool write);
+/// An instruction of a kernel: the return address of its report, or the line of an asynchronous copy.
+struct Instruction {
+  const void* pc = nullptr;
+  const char* file = nullptr;
+  int line = 0;
+  auto operator<=>(const Instruction&) const = default;
+  std::string place() const;
+};
+void log(const Instruction& instruction, const void* kernel, std::uint16_t thread, const void* address,
+         std::size_t bytes, bool shared, bool write);
 void flush_log();
 bool counting();
 }  // namespace trace
