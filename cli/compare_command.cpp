@@ -69,27 +69,48 @@ Json to_json(const compare::NetworkComparison& c) {
   return all;
 }
 
-/// The first result that is wrong and whose problem can be run again, as small as it fails.
+void write_tensors(const std::string& path, const nn::StateDict& all) {
+  io::NamedTensors tensors;
+  for (const auto& [name, tensor] : all)
+    if (tensor.defined()) tensors.emplace_back(name, tensor.to(Device::cpu()));
+  io::write_npz(path, tensors);
+}
+
+/// The first result that is wrong when its layer is run again by itself, as small as it fails.
 void write_case(const compare::NetworkComparison& c, Device device, compare::Operands operands,
                 const std::string& path, std::FILE* to) {
   for (const compare::LayerResult& r : c.layers) {
-    if (r.judgement.verdict != compare::Verdict::wrong || !r.problem) continue;
-    const auto wrong = [&](const compare::Problem& p) {
-      return judge(p, run(p, device, operands)).verdict == compare::Verdict::wrong;
-    };
-    if (!wrong(*r.problem)) continue;
-    const compare::Problem small = compare::shrink(*r.problem, wrong);
-    io::NamedTensors tensors;
-    for (const auto& [name, tensor] : {std::pair<const char*, Tensor>{"x", small.x},
-                                       {"w", small.w},
-                                       {"b", small.b},
-                                       {"dy", small.dy},
-                                       {"got", run(small, device, operands)},
-                                       {"expected", run(small)}})
-      if (tensor.defined()) tensors.emplace_back(name, tensor);
-    io::write_npz(path, tensors);
-    fmt::print(to, "\nsmallest case that still fails, written to {}: {}\n", path, small.to_string());
-    const std::string line = shape_line(small, "compare_" + r.path + "_" + r.tensor);
+    if (r.judgement.verdict != compare::Verdict::wrong) continue;
+    nn::StateDict tensors;
+    std::string text, line;
+    if (r.problem) {
+      const auto wrong = [&](const compare::Problem& p) {
+        return judge(p, run(p, device, operands)).verdict == compare::Verdict::wrong;
+      };
+      if (!wrong(*r.problem)) continue;
+      const compare::Problem small = compare::shrink(*r.problem, wrong);
+      tensors = {{"x", small.x},
+                 {"w", small.w},
+                 {"b", small.b},
+                 {"dy", small.dy},
+                 {"got", run(small, device, operands)},
+                 {"expected", run(small)}};
+      text = small.to_string();
+      line = shape_line(small, "compare_" + r.path + "_" + r.tensor);
+    } else if (r.layer_case && nn::describable(r.layer_case->layer)) {
+      const auto wrong = [&](const compare::LayerCase& l) {
+        return judge(l, run(l, device)).verdict == compare::Verdict::wrong;
+      };
+      if (!wrong(*r.layer_case)) continue;
+      const compare::LayerCase small = compare::shrink(*r.layer_case, wrong);
+      tensors = {{"x", small.x}, {"dy", small.dy}, {"got", run(small, device)}, {"expected", run(small)}};
+      for (const auto& [name, tensor] : small.layer.state_dict()) tensors.emplace_back(name, tensor.detach());
+      text = small.to_string();
+    } else {
+      continue;
+    }
+    write_tensors(path, tensors);
+    fmt::print(to, "\nsmallest case that still fails, written to {}: {}\n", path, text);
     if (!line.empty()) fmt::print(to, "as a line of tests/shapes/: {}\n", line);
     return;
   }

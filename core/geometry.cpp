@@ -115,7 +115,8 @@ bool trivial(const AxisGeometry& a) {
   return a.in == 1 && a.filter == 1 && a.out == 1;
 }
 
-/// The axes that the rank has, in the compact grammar: ih, oh, kh, sh, dh (gap - 1), ph (before:after).
+/// The axes that the rank has, in the compact grammar: ih, oh, kh, sh, dh (gap - 1), ph, phr (behind, where
+/// it is another).
 void append_axes(std::string& text, const std::array<AxisGeometry, 3>& axis) {
   const char letters[] = {'d', 'h', 'w'};
   for (int i = 0; i < 3; ++i) {
@@ -128,7 +129,7 @@ void append_axes(std::string& text, const std::array<AxisGeometry, 3>& axis) {
     append(text, ("s" + letter).c_str(), a.stride);
     append(text, ("d" + letter).c_str(), a.dilation - 1);
     append(text, ("p" + letter).c_str(), a.pad_before);
-    if (a.pad_after != a.pad_before) append(text, ":", a.pad_after);
+    if (a.pad_after != a.pad_before) append(text, ("p" + letter + "r").c_str(), a.pad_after);
   }
 }
 

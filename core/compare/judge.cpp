@@ -54,11 +54,13 @@ bool finite_where_expected(const Reference& base, const std::vector<double>& got
 std::vector<Explanation> explain_by_fault(const Kernel& k, const Reference& base, const Fit& honest,
                                           const Arithmetic& arithmetic, const std::vector<double>& got) {
   std::vector<Explanation> found;
+  FaultPairs pairs(base, arithmetic, honest);
   for (const Fault& fault : faults_of(k, base)) {
     try {
       const Reference r = fault.make();
       if (r.value.size() != got.size()) continue;
       Fit f = fit(r, arithmetic, got);
+      pairs.add(fault.name, r, f);
       if (!f.within() || (honest.within() && !(f.rms < honest.rms / 16))) continue;
       found.push_back({true, fault.name, std::move(f)});
     } catch (const OutOfMemory&) {
@@ -67,6 +69,8 @@ std::vector<Explanation> explain_by_fault(const Kernel& k, const Reference& base
       continue;  // a fault that this problem cannot have
     }
   }
+  if (found.empty() && !honest.within())
+    for (std::string& two : pairs.explain()) found.push_back({true, std::move(two), {}});
   return found;
 }
 

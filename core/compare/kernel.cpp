@@ -55,8 +55,7 @@ Kernel pool_kernel(const Problem& p) {
   if (k.gradient) {
     k.out = p.x.shape();
   } else {
-    const PoolGeometry g = make_pool_geometry("compare", p.x.shape(), p.window, p.pool);
-    k.out = pool_output_shape(g, p.x.rank());
+    k.out = output_shape_of(p);
   }
   k.shown = k.out;
   return k;
@@ -110,6 +109,20 @@ ConvGeometry geometry_of(const Problem& p) {
   }
 }
 
+Shape output_shape_of(const Problem& p) {
+  switch (p.op) {
+    case Op::conv:
+      return conv_output_shape(geometry_of(p), p.x.rank());
+    case Op::conv_transpose:
+      return make_conv_transpose_geometry("compare", p.x.shape(), p.w.shape(), p.transpose).y;
+    case Op::linear:
+      geometry_of(p);
+      return p.x.shape().with(-1, p.w.shape(-1));
+    default:
+      return pool_output_shape(make_pool_geometry("compare", p.x.shape(), p.window, p.pool), p.x.rank());
+  }
+}
+
 Kernel kernel_of(const Problem& p) {
   need(p, p.x, "x");
   if (p.result != Result::y) need(p, p.dy, "dy");
@@ -144,8 +157,7 @@ Kernel kernel_of(const Problem& p) {
     const ConvGeometry g = geometry_of(p);
     k.relu = uses_relu(p, p.conv.activation);
     k.options = explicit_options(g, p.x.rank() - 2);
-    k.out = p.result == Result::y ? conv_output_shape(g, p.x.rank())
-                                  : (p.result == Result::dx ? p.x : p.w).shape();
+    k.out = p.result == Result::y ? output_shape_of(p) : (p.result == Result::dx ? p.x : p.w).shape();
     flip = p.conv.flip;
   } else if (p.op == Op::conv_transpose) {
     const ConvTransposeGeometry g =

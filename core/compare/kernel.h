@@ -45,6 +45,8 @@ const AxisGeometry& spatial_axis(const Geometry& g, int spatial, int i) {
 Kernel kernel_of(const Problem& p);
 /// The convolution behind a problem, of a conv_transpose the one whose gradient it is.
 ConvGeometry geometry_of(const Problem& p);
+/// The shape of y, whatever result is asked.
+Shape output_shape_of(const Problem& p);
 /// f64, of shape k.out.
 Tensor evaluate(const Kernel& k);
 
@@ -92,6 +94,31 @@ struct Fault {
 /// In the order in which they are tried.
 std::vector<Fault> faults_of(const Kernel& k, const Reference& base);
 std::vector<Fault> pool_faults_of(const Kernel& k, const Reference& base);
+
+/// Two faults at once that strike places of their own: each element is what is right where neither strikes,
+/// and what the fault gives that does.
+class FaultPairs {
+ public:
+  FaultPairs(const Reference& base, const Arithmetic& arithmetic, const Fit& honest);
+  /// One fault more, and how well it fits the result.
+  void add(const std::string& name, const Reference& fault, const Fit& of_fault);
+  /// "tail of 2 output channels left out, and tap (0,0) missing at the top border": the pairs that explain
+  /// the result.
+  std::vector<std::string> explain() const;
+
+ private:
+  using Bits = std::vector<std::uint64_t>;
+  struct Tried {
+    std::string name;
+    Bits strikes, fits;
+    std::int64_t explained;  ///< wrong elements that it strikes and fits
+  };
+  static bool together(const Tried& a, const Tried& b, const Bits& right);
+  Reference base_;
+  Arithmetic arithmetic_;
+  Bits right_;
+  std::vector<Tried> tried_;
+};
 
 /// Sums kept in f16.
 constexpr Arithmetic kSumsInF16{0x1p-11, 0x1p-24, 0x1p-11, 0x1p-25, 65504};

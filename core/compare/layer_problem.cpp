@@ -22,6 +22,39 @@ bool starts(const std::string& kind, std::string_view with) {
 
 }  // namespace
 
+std::string short_name(const nn::Layer& layer, const std::string& full) {
+  const std::string& path = layer.module().path();
+  return full.size() > path.size() + 1 && full.substr(0, path.size() + 1) == path + "."
+             ? full.substr(path.size() + 1)
+             : full;
+}
+
+nn::StateDict computed(const nn::Layer& layer, const Tensor& x, const Tensor& dy) {
+  const NoGrad off;
+  if (!dy.defined()) return {{"y", layer(x)}};
+  const EnableGrad on;
+  std::vector<Tensor> inputs;
+  std::vector<std::string> names;
+  Tensor leaf = x.detach();
+  if (is_floating(x.dtype())) {
+    leaf.set_requires_grad();
+    inputs.push_back(leaf);
+    names.emplace_back("dx");
+  }
+  for (const auto& [name, tensor] : layer.named_parameters()) {
+    if (!tensor.requires_grad()) continue;
+    inputs.push_back(tensor);
+    names.push_back(short_name(layer, name));
+  }
+  const Tensor y = layer(leaf);
+  nn::StateDict all{{"y", y.detach()}};
+  if (!y.requires_grad()) return all;
+  const std::vector<Tensor> gradients = grad(y, inputs, dy, {.allow_unused = true});
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (gradients[i].defined()) all.emplace_back(names[i], gradients[i].detach());
+  return all;
+}
+
 std::vector<Problem> problems_of(const nn::Layer& layer, const Tensor& x, const Tensor& dy) {
   const nn::Module& module = layer.module();
   const std::string kind = module.kind();

@@ -8,4 +8,9 @@ namespace isobit::compare {
 /// and for those whose activation has no bound.
 std::vector<Problem> problems_of(const nn::Layer& layer, const Tensor& x, const Tensor& dy);
 
+/// A parameter's name within its layer.
+std::string short_name(const nn::Layer& layer, const std::string& full);
+/// "y" and, where dy is given, "dx" and the gradients of the parameters that want one.
+nn::StateDict computed(const nn::Layer& layer, const Tensor& x, const Tensor& dy);
+
 }  // namespace isobit::compare

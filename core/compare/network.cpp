@@ -57,46 +57,11 @@ void collect(const nn::Layer& layer, const std::string& path, std::map<std::stri
   }
 }
 
-/// A parameter's name within its layer.
-std::string short_name(const nn::Layer& layer, const std::string& full) {
-  const std::string& path = layer.module().path();
-  return full.size() > path.size() + 1 && full.substr(0, path.size() + 1) == path + "."
-             ? full.substr(path.size() + 1)
-             : full;
-}
-
 /// Whether a result is the gradient of a parameter that wants none.
 bool frozen(const nn::Layer& layer, const std::string& result) {
   for (const auto& [name, tensor] : layer.named_parameters())
     if (short_name(layer, name) == result) return !tensor.requires_grad();
   return false;
-}
-
-/// "y" and, where dy is given, "dx" and the gradients of the parameters that want one.
-nn::StateDict computed(const nn::Layer& layer, const Tensor& x, const Tensor& dy) {
-  const NoGrad off;
-  if (!dy.defined()) return {{"y", layer(x)}};
-  const EnableGrad on;
-  std::vector<Tensor> inputs;
-  std::vector<std::string> names;
-  Tensor leaf = x.detach();
-  if (is_floating(x.dtype())) {
-    leaf.set_requires_grad();
-    inputs.push_back(leaf);
-    names.emplace_back("dx");
-  }
-  for (const auto& [name, tensor] : layer.named_parameters()) {
-    if (!tensor.requires_grad()) continue;
-    inputs.push_back(tensor);
-    names.push_back(short_name(layer, name));
-  }
-  const Tensor y = layer(leaf);
-  nn::StateDict all{{"y", y.detach()}};
-  if (!y.requires_grad()) return all;
-  const std::vector<Tensor> gradients = grad(y, inputs, dy, {.allow_unused = true});
-  for (std::size_t i = 0; i < names.size(); ++i)
-    if (gradients[i].defined()) all.emplace_back(names[i], gradients[i].detach());
-  return all;
 }
 
 const Tensor* find(const nn::StateDict& all, const std::string& name) {
@@ -195,7 +160,7 @@ class Comparer {
         fail("compare", "layer {} ({}): {} is {}, expected {}", call.path, text, name, tensor.shape(),
              exact->shape());
       if (name == "y") y = tensor;
-      LayerResult r{call.path, text, name, {}, true, std::nullopt};
+      LayerResult r{call.path, text, name, {}, true, std::nullopt, std::nullopt};
       if (const Problem* p = problem_for(call.problems, name)) {
         r.judgement = judge(*p, tensor);
         r.problem = *p;
@@ -204,6 +169,7 @@ class Comparer {
         if (wide.empty()) wide = in_f64(call);
         const Tensor* reference = find(wide, name);
         r.judgement = judge_by_yardstick(*exact, reference != nullptr ? *reference : Tensor(), tensor);
+        r.layer_case = LayerCase{layer, x, dy, name};
       }
       result_.layers.push_back(std::move(r));
     }
@@ -345,6 +311,22 @@ const LayerResult* NetworkComparison::first_difference() const {
   return nullptr;
 }
 
+std::string NetworkComparison::wrong_layers() const {
+  std::vector<std::string> paths, lines;
+  for (const LayerResult& r : layers) {
+    const Judgement& j = r.judgement;
+    if (j.verdict != Verdict::wrong && j.verdict != Verdict::nan_swallowed) continue;
+    if (paths.empty() || paths.back() != r.path) {
+      paths.push_back(r.path);
+      lines.push_back(fmt::format("{} ({}), {}", r.path, r.layer, r.tensor));
+      if (!j.explanation.empty()) lines.back() += ": " + j.explanation;
+    }
+  }
+  if (lines.size() < 2) return {};
+  return fmt::format("{} layers are wrong, each given the right input:\n  {}\n", lines.size(),
+                     fmt::join(lines, "\n  "));
+}
+
 std::string NetworkComparison::to_string() const {
   std::size_t widest = 5;
   for (const LayerResult& r : layers) widest = std::max(widest, r.path.size() + r.layer.size() + 1);
@@ -367,6 +349,7 @@ std::string NetworkComparison::to_string() const {
   if (const LayerResult* first = first_difference())
     text += fmt::format("\nthey part first at layer {} ({}), {}: {}\n", first->path, first->layer,
                         first->tensor, name_of(first->judgement.verdict));
+  text += wrong_layers();
   if (end_to_end >= 0)
     text += end_to_end_equal
                 ? "end to end: the same bits\n"

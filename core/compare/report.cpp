@@ -178,6 +178,8 @@ std::string to_html(const NetworkComparison& c) {
   if (const LayerResult* first = c.first_difference())
     html += fmt::format("<p>They part first at layer {} ({}), {}: {}.</p>\n", escaped(first->path),
                         escaped(first->layer), escaped(first->tensor), name_of(first->judgement.verdict));
+  if (const std::string wrong = escaped(c.wrong_layers()); !wrong.empty())
+    html += fmt::format("<pre>{}</pre>\n", wrong);
   if (c.end_to_end >= 0)
     html += c.end_to_end_equal
                 ? "<p>End to end, without help in between: the same bits.</p>\n"

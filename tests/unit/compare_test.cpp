@@ -1,9 +1,7 @@
-// The comparison's verdicts on honest results, overflow, and wrong ones that nothing explains; where;
-// shrinking.
+// The comparison's verdicts on honest results, overflow, and wrong ones that nothing explains; where.
 #include <gtest/gtest.h>
 #include <isobit/compare.h>
 #include <isobit/error.h>
-#include <isobit/explain.h>
 
 #include <cmath>
 #include <functional>
@@ -317,53 +315,6 @@ TEST(Compare, HeatMap) {
   EXPECT_EQ(pixel(3, 0), (std::vector<int>{253, 231, 37}));
   EXPECT_EQ(pixel(5, 5), (std::vector<int>{255, 255, 255}));
   EXPECT_THROW(compare::heat_map(zeros({3}), 1), Error);
-}
-
-TEST(Compare, ShrinksToTheSmallestCase) {
-  const PlainConv c{.n = 3,
-                    .h = 11,
-                    .w = 12,
-                    .c = 12,
-                    .k = 18,
-                    .r = 5,
-                    .s = 3,
-                    .groups = 2,
-                    .stride = 2,
-                    .dilation = 1,
-                    .top = 2,
-                    .bottom = 1,
-                    .left = 1,
-                    .right = 1};
-  Problem p = plain_problem(c);
-  p.b = random_normal({c.k}, {3, 4});
-  int asked = 0;
-  // Fails whenever the filter has 2 rows or more and there is a padding on the left.
-  const auto fails = [&](const Problem& q) {
-    ++asked;
-    const Tensor y = run(q);  // and is a problem that runs
-    return q.w.shape(0) >= 2 && std::get<1>(q.conv.padding.value)[1].first >= 1 && y.numel() > 0;
-  };
-  const Problem small = compare::shrink(p, fails);
-  EXPECT_TRUE(fails(small));
-  EXPECT_EQ(small.w.shape(), (Shape{2, 1, 1, 1}));
-  EXPECT_EQ(small.x.shape(), (Shape{1, 2, 1, 1}));
-  EXPECT_EQ(small.conv.groups, 1);
-  EXPECT_FALSE(small.b.defined());
-  EXPECT_LT(asked, 500);
-  EXPECT_EQ(shape_line(small, "small"), "mb1g1ic1oc1ih2kh2sh1dh0ph0phr0iw1kw1sw1dw0pw1pwr0n\"small\"");
-  EXPECT_EQ(parse_conv_problem(shape_line(small, "small")).w, small.w.shape());
-  Problem mirrored = small;
-  mirrored.conv.mode = PadModes(PadMode::replicate, PadMode::reflect);
-  mirrored.x = zeros({1, 4, 4, 1});
-  EXPECT_EQ(parse_conv_problem(shape_line(mirrored, "m")).options.mode.value[1], PadMode::reflect);
-  EXPECT_THROW(compare::shrink(p, [](const Problem&) { return false; }), Error);
-
-  // A gradient: the tail of filters that a kernel leaves out.
-  Problem g = plain_problem(c, Result::dx);
-  const Problem tail =
-      compare::shrink(g, [](const Problem& q) { return q.w.shape(-1) / q.conv.groups % 4 == 1; });
-  EXPECT_EQ(tail.w.shape(-1), 1);
-  EXPECT_EQ(run(tail).shape(), tail.x.shape());
 }
 
 TEST(Compare, SaysWhatIsNoProblem) {

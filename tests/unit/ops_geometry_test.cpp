@@ -226,7 +226,7 @@ TEST(Geometry, NamesOfProblems) {
   o.stride = PerAxis(2, 1);
   o.padding = Padding(Sides{{1, 0}, {2, 2}});
   EXPECT_EQ(make_conv_geometry(Shape{2, 8, 9, 4}, Shape{3, 2, 2, 6}, o).to_string(),
-            "mb2g2ic4oc6ih8oh4kh3sh2dh0ph1:0iw9ow12kw2sw1dw0pw2");
+            "mb2g2ic4oc6ih8oh4kh3sh2dh0ph1phr0iw9ow12kw2sw1dw0pw2");
 }
 
 }  // namespace

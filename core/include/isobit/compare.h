@@ -110,7 +110,7 @@ Judgement judge(const Problem& p, const Tensor& got);
 
 /// A smaller problem for which `fails` still says true: extents, channels, groups, taps, strides, dilations
 /// and pads are halved and lowered as long as it does, the tensors cut to fit. `p` itself must fail: Error
-/// otherwise. conv and linear; others come back as they are.
+/// otherwise. (Layers without a bound: isobit/compare_network.h.)
 Problem shrink(const Problem& p, const std::function<bool(const Problem&)>& fails);
 /// The line of a shape file (docs/verify.md) for a convolution; empty for other ops.
 std::string shape_line(const Problem& p, std::string_view name);

@@ -32,6 +32,24 @@ Implementation on_device(const nn::Layer& net, Operands operands = Operands::f32
 /// Arrays by name: "<path>" or "<path>.y", "<path>.dx", "<path>.<parameter>".
 Implementation from_tensors(const nn::StateDict& tensors);
 
+/// One result of a layer without a derived bound, and what it reads.
+struct LayerCase {
+  nn::Layer layer;     ///< built on the CPU, in evaluation mode
+  Tensor x, dy;        ///< dy may be undefined where y is asked
+  std::string tensor;  ///< "y", "dx", or a parameter's name for its gradient
+  /// "GroupNorm(4) dx, x [2,8,8,16]".
+  std::string to_string() const;
+};
+/// isobit's own result on a device, by a copy of the layer there. Throws Error for a layer that cannot say
+/// what it is made of (nn::describe).
+Tensor run(const LayerCase& c, Device device = {}, DType dtype = DType::f32);
+/// By the yardstick (judge_by_yardstick), of f32.
+Judgement judge(const LayerCase& c, const Tensor& got);
+/// A smaller case for which `fails` still says true: extents, channels and the numbers among the layer's
+/// options (groups, windows) are halved and lowered, tensors and parameters cut to fit. `c` itself must fail:
+/// Error otherwise.
+LayerCase shrink(const LayerCase& c, const std::function<bool(const LayerCase&)>& fails);
+
 struct LayerResult {
   std::string path, layer;  ///< "0", "Conv2D(32, 5x5, same)"
   std::string tensor;       ///< "y", "dx", "weight", "bias"
@@ -39,7 +57,8 @@ struct LayerResult {
   /// By the derived bound. Else by a yardstick, which is what isobit's own result is off from f64
   /// (docs/compare.md).
   bool derived = true;
-  std::optional<Problem> problem;  ///< where `derived`
+  std::optional<Problem> problem;       ///< where `derived`
+  std::optional<LayerCase> layer_case;  ///< elsewhere
 };
 
 struct NetworkOptions {
@@ -69,6 +88,9 @@ struct NetworkComparison {
   bool ok() const;
   /// The first result whose verdict is not bit-equal; nullptr when all are.
   const LayerResult* first_difference() const;
+  /// Where two layers or more are wrong, which and why: a line for each. Every layer gets the right input, so
+  /// none is wrong for another's fault. Else empty.
+  std::string wrong_layers() const;
   /// A table, a line for each result, and what to know of those that differ.
   std::string to_string() const;
 };
