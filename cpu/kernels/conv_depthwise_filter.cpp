@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <numeric>
 
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_backward_filter.h"
@@ -32,10 +33,13 @@ using gemm::GradientRun;
 using gemm::GradientSet;
 using numerics::kBlock;
 
-constexpr std::int64_t kChunkBytes = 32 << 10;  ///< of dy
-constexpr std::int64_t kChunkPositions = 32;    ///< at least
-constexpr double kTouchBytes = 16 << 20;        ///< of x and dy together
-constexpr double kSerialWork = 1 << 18;         ///< multiply-adds that are not worth waking a thread
+constexpr std::int64_t kChunkBytes = 256 << 10;      ///< of dy: a block of 256 channels
+constexpr std::int64_t kGroupChunkBytes = 32 << 10;  ///< the same for groups, a vector of which takes longer
+constexpr std::int64_t kChunkPositions = 32;         ///< at least
+constexpr std::int64_t kWayBytes = 4096;  ///< of the first-level cache: what is so far apart collides
+constexpr std::int64_t kFirstLevelBytes = 8 * kWayBytes;
+constexpr double kTouchBytes = 16 << 20;  ///< of x and dy together
+constexpr double kSerialWork = 1 << 18;   ///< multiply-adds that are not worth waking a thread
 constexpr std::int64_t kLongestRow = std::int64_t{1} << 24;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
@@ -107,14 +111,18 @@ class StripGradient {
           first_row_(first_row),
           rows_(last_row - first_row),
           size_(vectors_ * rows_ * all.row_size_),
+          packs_(all.packs(rows_)),
           chunk_(std::clamp<std::int64_t>(
-              kChunkBytes / std::max<std::int64_t>(vectors_ * all.set_.lanes * std::int64_t{sizeof(T)}, 1),
+              (all.g_.groups == all.g_.c ? kChunkBytes : kGroupChunkBytes) /
+                  std::max<std::int64_t>(vectors_ * all.set_.lanes * std::int64_t{sizeof(T)}, 1),
               kChunkPositions, kBlock)),
           // The chunk's block, the leaf's total, the levels of the tree.
           buffers_((2 + levels()) * size_),
           runs_(chunk_),
           sources_(chunk_ * rows_),
-          offsets_(chunk_ * rows_) {
+          offsets_(chunk_ * rows_),
+          slots_(packs_ ? chunk_ * rows_ : 0),
+          ring_(packs_ ? rows_ * all.columns_ * 2 * all.set_.lanes : 0) {
       std::fill_n(border_, kMostLanes,
                   static_cast<T>(gemm::stored(all.g_.pad_value, sizeof(T) == 8 ? DType::f64 : DType::f32)));
     }
@@ -152,9 +160,14 @@ class StripGradient {
       tile.channels = all_.g_.c;
       tile.first_vector = first_vector_;
       tile.vectors = vectors_;
+      tile.ring = packs_ ? ring_.data() : nullptr;
+      tile.slots = slots_.data();
+      tile.ring_columns = all_.columns_;
+      tile.columns = all_.width_.in;
       for (std::int64_t at = begin; at < end;) {
         const std::int64_t stop = std::min(at + chunk_, end);
         plan(origin + at, origin + stop);
+        if (packs_) place_rows();
         if (touches_) touch();
         tile.count = count_;
         tile.start = at > begin ? partial() : nullptr;
@@ -191,6 +204,31 @@ class StripGradient {
               line < 0 ? all_.x_
                        : all_.x_ + ((n * depth.in + plane) * height.in + line) * width.in * all_.g_.c;
           offsets_[count_ * rows_ + i] = line < 0 ? all_.offsets_ + all_.columns_ : all_.offsets_;
+        }
+      }
+    }
+
+    // Which slots of the ring hold the rows of x that a planned run reads: a row that the run before has, as
+    // far as this one reads, stays where it is.
+    void place_rows() const {
+      for (std::int64_t i = 0; i < count_; ++i) {
+        const bool covered =
+            i > 0 && runs_[i - 1].first <= runs_[i].first && runs_[i - 1].end >= runs_[i].end;
+        gemm::GradientSlot* const slots = slots_.data() + i * rows_;
+        for (std::int64_t j = i * rows_; j < (i + 1) * rows_; ++j) {
+          slots_[j] = {-1, true};
+          for (std::int64_t k = (i - 1) * rows_; covered && k < i * rows_; ++k)
+            if (sources_[j] == sources_[k] && offsets_[j] == offsets_[k])
+              slots_[j] = {slots_[k].index, false};
+        }
+        const auto taken = [&](std::int64_t index) {
+          return std::any_of(slots, slots + rows_, [&](const auto& slot) { return slot.index == index; });
+        };
+        std::int64_t next = 0;
+        for (std::int64_t j = 0; j < rows_; ++j) {
+          if (!slots[j].fresh) continue;
+          while (taken(next)) ++next;
+          slots[j].index = next;
         }
       }
     }
@@ -253,11 +291,15 @@ class StripGradient {
     const StripGradient& all_;
     const std::int64_t first_vector_, vectors_;
     const bool touches_;
-    const std::int64_t first_row_, rows_, size_, chunk_;
+    const std::int64_t first_row_, rows_, size_;
+    const bool packs_;
+    const std::int64_t chunk_;
     const Scratch<T> buffers_;
     const Scratch<GradientRun<T>> runs_;
     const Scratch<const T*> sources_;
     const Scratch<const std::int64_t*> offsets_;
+    const Scratch<gemm::GradientSlot> slots_;
+    const Scratch<T> ring_;
     std::int64_t count_ = 0;
     alignas(64) T border_[kMostLanes];
   };
@@ -265,6 +307,16 @@ class StripGradient {
   double bytes() const {
     return static_cast<double>(g_.n * (depth_.in * height_.in * width_.in + positions_)) *
            static_cast<double>(g_.c * std::int64_t{sizeof(T)});
+  }
+
+  // Whether the rows of x that a run of dy meets collide in the first-level cache, a pair of vectors of each
+  // pixel, and would not once they lie together.
+  bool packs(std::int64_t rows) const {
+    constexpr std::int64_t kSize = sizeof(T);
+    const std::int64_t pair = 2 * set_.lanes * kSize, held = (rows + 1) * columns_ * pair,
+                       reach = std::min(kWayBytes, kWayBytes / std::gcd(g_.c * kSize, kWayBytes) * pair);
+    return set_.pairs && rows <= set_.rows && held > 2 * kFirstLevelBytes / kWayBytes * reach &&
+           held <= kFirstLevelBytes;
   }
 
   // The positions of a row all of whose columns lie inside x.

@@ -1,5 +1,6 @@
 // The register tiles of depthwise_gradient.h, once for every instruction set. AVX-512: up to 3 rows of 5
-// taps, 15 sums beside 8 vectors of dy in 32 registers; AVX2: 3 x 3 or 2 x 5 beside 4 in 16.
+// taps, 15 sums beside 8 vectors of dy in 32 registers, or
+// of two vectors of channels 3 of 3, 18 sums beside 5 pixels of dy; AVX2: 3 x 3 or 2 x 5 beside 4 in 16.
 #include "cpu/kernels/depthwise_gradient.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -16,20 +17,20 @@ using gemm::GradientSet;
 // Under a sanitizer clang takes minutes for eight positions side by side.
 [[maybe_unused]] constexpr bool kSanitized = HWY_IS_ASAN != 0 || HWY_IS_TSAN != 0;
 #if HWY_TARGET == HWY_AVX3
-constexpr int kWide = kSanitized ? 2 : 8, kMostTaps = 15;
+constexpr int kWide = kSanitized ? 2 : 8, kMostTaps = 15, kPairWide = kSanitized ? 1 : 5;
 #elif HWY_TARGET == HWY_AVX2
-constexpr int kWide = kSanitized ? 2 : 4, kMostTaps = 10;
+constexpr int kWide = kSanitized ? 2 : 4, kMostTaps = 10, kPairWide = 0;
 #else
-constexpr int kWide = 1, kMostTaps = 10;
+constexpr int kWide = 1, kMostTaps = 10, kPairWide = 0;
 #endif
 
 template <class T>
 const GradientSet<T>* gradients_of(std::int64_t taps, std::int64_t step) {
   if (step == 1) {
-    if (taps == 3) return gradient_set<T, 1, 3, 1, kMostTaps, kWide>();
+    if (taps == 3) return gradient_set<T, 1, 3, 1, kMostTaps, kWide, kPairWide>();
     if (taps == 5) return gradient_set<T, 1, 5, 1, kMostTaps, kWide>();
   } else if (step == 2) {
-    if (taps == 3) return gradient_set<T, 1, 3, 2, kMostTaps, kWide>();
+    if (taps == 3) return gradient_set<T, 1, 3, 2, kMostTaps, kWide, kPairWide>();
     if (taps == 5) return gradient_set<T, 1, 5, 2, kMostTaps, kWide>();
   }
   return nullptr;

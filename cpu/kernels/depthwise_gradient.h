@@ -6,6 +6,9 @@
 // of neighbouring positions load dy and an element of x once; what lies outside of x is read from a line of
 // the border's value and takes part. Twin: cuda/kernels/conv_depthwise.cu.
 //
+// Vectors are taken by twos where registers allow. Where the pixels of x lie so far apart that its rows push
+// each other out of the first-level cache, such a pair copies each row together before it is met first.
+//
 // The last vector overlaps the one before where the channels are no multiple of a vector.
 #pragma once
 #include <cstdint>
@@ -18,6 +21,12 @@ struct GradientRun {
   const T* dy;  ///< of position `first`, channel 0
   std::int64_t first, end;
   bool whole;  ///< every row of taps lies inside of x
+};
+
+/// Where a row of x lies packed, and whether it is to be packed first.
+struct GradientSlot {
+  std::int64_t index;  ///< of the ring's rows
+  bool fresh;
 };
 
 template <class T>
@@ -37,12 +46,18 @@ struct Gradient {
   const T* start;  ///< [vectors][tap_rows][taps][lanes], null: +0; of groups as in group_gradient.h
   const T* total;  ///< the same: what the sums are added to at the end, total + sum; null: nothing
   T* sums;
+  /// Null, or [slots][ring_columns][2][lanes]: room for the rows of x that a run reads, where pairs of
+  /// vectors pack them. All tap rows are the kernel's then.
+  T* ring;
+  const GradientSlot* slots;           ///< [run][tap_rows]
+  std::int64_t ring_columns, columns;  ///< that taps read, borders among them; of x
 };
 
 template <class T>
 struct GradientSet {
   static constexpr int kMostRows = 3;
   std::int64_t lanes, rows;  ///< of a vector; the most rows of taps that a kernel takes
+  bool pairs;                ///< whether it takes vectors by twos
   void (*kernel[kMostRows])(const Gradient<T>&);
 };
 

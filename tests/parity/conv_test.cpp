@@ -104,6 +104,10 @@ TEST(ConvParity, DepthwiseStrips) {
       "mb2g32ic32ih16iw31oc32kh5kw5sh2sw2ph2pw2n\"strided_five\"",
       "mb2g40ic40ih12iw24oc40kh3kw3ph1pw1@reflectn\"reflect\"",
       "mb35g16ic16ih9oc16kh3ph1n\"leaves\"",
+      "mb1g256ic256ih17iw20oc256kh3kw3ph1pw1n\"packed\"",
+      "mb2g256ic256ih9iw25oc256kh3kw3sh2sw2ph1pw1n\"packed_strided\"",
+      "mb1g256ic256ih5iw20oc256kh3kw3ph1pw1@reflectn\"packed_reflect\"",
+      "mb3g512ic512ih7oc512kh3ph1n\"packed_samples\"",
   });
   check(shapes, {DType::f32, DType::f64}, Values::plain);
   check(shapes, {DType::f32, DType::f64}, Values::tiny);
