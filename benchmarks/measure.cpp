@@ -217,6 +217,7 @@ void Machine::measure(const Settings& settings, int peak_rounds, int bandwidth_r
 Row measure(const Problem& problem, const Settings& settings,
             const std::vector<std::unique_ptr<Peer>>& peers) {
   const NoGrad off;
+  const MathScope arithmetic(settings.math);
   Row row;
   row.name = problem.name;
   row.direction = problem.direction;

@@ -1,5 +1,6 @@
 // What is measured and how: one problem at a time, ours and the peers' in turns, beside a verified result.
 #pragma once
+#include <isobit/arithmetic.h>
 #include <isobit/tensor.h>
 
 #include <functional>
@@ -18,6 +19,7 @@ namespace isobit::bench {
 struct Settings {
   Device device;
   int threads = 1;
+  Math math = Math::exact;
   std::string algorithm;       ///< if not empty: forced for the problem's kernel
   bool cached = false;         ///< also with weights that do not change between calls
   int rounds = 7;              ///< turns of each side, at least 3 ...
@@ -39,8 +41,9 @@ struct Machine {
 
 /// What the definition says of a result.
 struct Verdict {
-  bool equal = false;
+  bool equal = false;         ///< or, of fast mode, within its bound
   std::int64_t elements = 0;  ///< that were compared, bit by bit
+  double share = -1;          ///< of the bound that an element uses at most; below 0: bits were compared
 };
 
 /// One row: ours, and what peers are told.

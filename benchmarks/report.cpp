@@ -20,6 +20,11 @@ nlohmann::ordered_json or_null(double value) {
   return value > 0 ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
 }
 
+std::string verified(const Verdict& verdict) {
+  if (!verdict.equal) return "NO";
+  return verdict.share < 0 ? "yes" : fmt::format("{:.0f} % b.", 100 * verdict.share);
+}
+
 nlohmann::ordered_json to_json(const PeerRow& peer, const Row& row) {
   nlohmann::ordered_json j{{"peer", peer.label}, {"name", peer.name}};
   if (!peer.why.empty()) {
@@ -59,6 +64,7 @@ nlohmann::ordered_json to_json(const Row& row, const Machine& machine) {
                            {"algorithm", row.algorithm},
                            {"verified", row.verdict.equal},
                            {"verified_elements", row.verdict.elements}};
+  if (row.verdict.share >= 0) j["share_of_bound"] = row.verdict.share;
   j["peers"] = nlohmann::ordered_json::array();
   for (const PeerRow& peer : row.peers) j["peers"].push_back(to_json(peer, row));
   const PeerRow* best = row.best();
@@ -88,6 +94,8 @@ Table::Table(std::FILE* to, const Settings& settings, const Machine& machine) : 
   if (machine.peak_gflops > 0)
     fmt::print(to_, "; measured here: peak {:.1f} GFLOP/s f32, memory {:.1f} GB/s ({:.1f} in place)",
                machine.peak_gflops, machine.bandwidth_gbs, machine.update_gbs);
+  if (settings.math != Math::exact)
+    fmt::print(to_, "; arithmetic {}, verified as the largest share of its bound", describe(settings.math));
   fmt::print(to_, "\n");
 }
 
@@ -110,8 +118,8 @@ void Table::add(const Row& row, const Machine& machine) {
   fmt::print(to_, "{:<24} {:>5} {:<6} {:>11} {:>4.0f} % {:>7} {:>6} {:>7.1f} {:>6}  {:<26} {:>5}  {:<8} {}",
              row.name, row.batch, row.direction, short_time(row.seconds.median), row.seconds.percent(),
              row.flops > 0 ? fmt::format("{:.1f}", row.gflops()) : "-", share(row.percent_of_peak(machine)),
-             row.gbs(), share(row.percent_of_bandwidth(machine)), peer, ratio,
-             row.verdict.equal ? "yes" : "NO", row.algorithm);
+             row.gbs(), share(row.percent_of_bandwidth(machine)), peer, ratio, verified(row.verdict),
+             row.algorithm);
   if (row.cached_seconds.median > 0) {
     const PeerRow* cached = row.best_cached();
     fmt::print(to_, "  cached {}", short_time(row.cached_seconds.median));
@@ -174,6 +182,7 @@ nlohmann::ordered_json to_json(const std::string& bench, const std::vector<Row>&
   nlohmann::ordered_json j{{"bench", bench},
                            {"device", settings.device.name()},
                            {"threads", settings.threads},
+                           {"math", name_of(settings.math)},
                            {"clock", device_clock                   ? "device"
                                      : settings.by_processor_time() ? "processor"
                                                                     : "wall"},

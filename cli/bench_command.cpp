@@ -22,8 +22,8 @@ namespace isobit::cli {
 namespace {
 
 struct BenchArguments {
-  std::string device = "cpu", dtype = "f32", padding = "same", mode = "constant", model = "lenet", shapes,
-              directions = "fwd,bwd_d,bwd_w", sizes = "256,512,1024,2048";
+  std::string device = "cpu", dtype = "f32", padding = "same", math = "exact", mode = "constant",
+              model = "lenet", shapes, directions = "fwd,bwd_d,bwd_w", sizes = "256,512,1024,2048";
   std::int64_t batch = 32, channels = 64, size = 28, filters = 64, kernel = 3, stride = 1, groups = 1,
                elements = 0;
   bench::RunOptions run;
@@ -68,6 +68,8 @@ void declare_common(CLI::App& sub, const std::shared_ptr<BenchArguments>& a) {
                  "Who is measured beside us, in turns: torch, onednn, openblas, plain (our own loops), or "
                  "the path of a program; "
                  "separated by commas");
+  sub.add_option("--math", a->math, "exact, fast, fast-f16 or fast-bf16 (docs/fast-mode.md)")
+      ->capture_default_str();
   sub.add_flag("--json", run.json, "End with a line of JSON");
 }
 
@@ -104,6 +106,7 @@ void add_bench(CLI::App& app, Run& chosen) {
       chosen = [a, body] {
         const InterruptGuard guard;
         a->run.settings.device = Device::parse(a->device);
+        a->run.settings.math = parse_math(a->math);
         a->run.stop = [] { return InterruptGuard::requested(); };
         return body(*a);
       };

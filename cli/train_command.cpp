@@ -1,5 +1,6 @@
 // isobit train: from data to a trained model, with everything that a run tells on the way.
 #include <fmt/format.h>
+#include <isobit/arithmetic.h>
 #include <isobit/data.h>
 #include <isobit/models.h>
 #include <isobit/train.h>
@@ -48,7 +49,7 @@ void introduce(const TrainArguments& a, const Trainer& trainer, const std::strin
              o.lr, o.schedule, o.batch);
   if (a.run.micro_batch > 0 && a.run.micro_batch < o.batch)
     fmt::print(stderr, " in parts of {}", a.run.micro_batch);
-  fmt::print(stderr, ", seed {}\n", o.seed.value);
+  fmt::print(stderr, ", seed {}; arithmetic {}\n", o.seed.value, describe(parse_math(o.math)));
   if (a.run.micro_batch > 0 && a.run.micro_batch < o.batch && !trainer.net().named_buffers().empty())
     fmt::print(
         stderr,
@@ -104,6 +105,7 @@ void print_json(const TrainArguments& a, const Trainer& trainer, const std::stri
                                 {"batch", o.batch},
                                 {"micro_batch", a.run.micro_batch},
                                 {"seed", o.seed.value},
+                                {"math", o.math},
                                 {"device", a.device},
                                 {"threads", threads()},
                                 {"classes", counts.classes()},

@@ -14,13 +14,14 @@
 #include "cli/interrupt.h"
 #include "cli/onnx_command.h"
 #include "cli/progress.h"
+#include "cli/verify_fast.h"
 #include "cli/verify_parts.h"
 
 namespace isobit::cli {
 namespace {
 
 struct VerifyArguments {
-  std::string devices, shapes, seed = "1", only, onnx, part;
+  std::string devices, shapes, seed = "1", only, onnx, part, math = "exact";
   int jobs = 0;  ///< 0: as many as suit
   bool quick = false, full = false, json = false, with_onnx = false, part_given = false;
   bool as_process = false;  ///< one of --jobs: only the JSON is wanted
@@ -148,6 +149,7 @@ int verify_command(const VerifyArguments& a) {
     const auto [part, parts] = parse_part(a.part);
     options.choose = verify::part_of(part, parts);
   }
+  if (a.math != "exact") return verify_fast(options, a.math, a.json, [&] { progress.clear(); });
   const int jobs = a.jobs > 0 ? a.jobs : default_jobs(a, options.devices);
   const verify::Report report = jobs > 1 ? run_in_processes(options, jobs) : verify::run(options);
   progress.clear();
@@ -176,6 +178,7 @@ void add_verify(CLI::App& app, Run& chosen) {
       "  isobit verify --only conv_forward          what has that in its name\n"
       "  isobit verify --full --part 1/4            the first quarter: three other machines take the rest\n"
       "  isobit verify --shapes mine.txt --json     the convolutions of a file (docs/verify.md)\n"
+      "  isobit verify --math fast --devices cuda   fast mode: every error as a share of its bound\n"
       "  isobit verify --onnx --devices cpu,simt    ONNX's own test cases, of Debian's libonnx-testdata");
   command->add_option("--devices", a->devices,
                       "Which, separated by commas (isobit devices); all if not given");
@@ -194,6 +197,13 @@ void add_verify(CLI::App& app, Run& chosen) {
                           ->expected(0, 1)
                           ->type_name("[DIR]");
   for (CLI::Option* other : {shapes, seed, quick, full}) onnx->excludes(other);
+  command
+      ->add_option(
+          "--math", a->math,
+          "fast, or fast-tf32, fast-f16, fast-bf16: instead, whether the algorithms of fast mode keep "
+          "their bound (docs/fast-mode.md)")
+      ->check(CLI::IsMember({"exact", "fast", "fast-tf32", "fast-f16", "fast-bf16"}))
+      ->excludes(onnx);
   CLI::Option* part =
       command->add_option("--part", a->part, "Only the i-th of n parts of the problems: to share them out")
           ->type_name("I/N")

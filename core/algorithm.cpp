@@ -6,7 +6,9 @@
 namespace isobit {
 
 void AlgorithmListBase::fail_unknown(std::string_view name) const {
-  fail("algorithm", "{} has no algorithm '{}', there are: {}", kernel_, name, fmt::join(names(), ", "));
+  std::vector<std::string> all = names();
+  for (std::string& fast : fast_names()) all.push_back(std::move(fast));
+  fail("algorithm", "{} has no algorithm '{}', there are: {}", kernel_, name, fmt::join(all, ", "));
 }
 
 void AlgorithmListBase::fail_refused(const char* name, const char* reason, const std::string& problem) const {

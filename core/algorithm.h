@@ -2,6 +2,7 @@
 // it; the first that accepts runs. Nothing falls through silently: the pick is traced (core/trace.h), a
 // forced algorithm that refuses is an error, and the parity tests force each in turn.
 #pragma once
+#include <isobit/arithmetic.h>
 #include <isobit/error.h>
 
 #include <atomic>
@@ -34,12 +35,20 @@ class AlgorithmListBase {
   const char* kernel() const { return kernel_; }
   /// In order of preference.
   virtual std::vector<std::string> names() const = 0;
+  /// Those of fast mode, in order of preference.
+  virtual std::vector<std::string> fast_names() const = 0;
   /// From now on only `name` runs; "" gives the choice back. Throws Error that lists the names there are.
   virtual void force(std::string_view name) = 0;
 
  protected:
   [[noreturn]] void fail_unknown(std::string_view name) const;
   [[noreturn]] void fail_refused(const char* name, const char* reason, const std::string& problem) const;
+  /// What a trace says of the arithmetic in force: nothing of the exact one.
+  static std::string math_text() {
+    const Math math = current_math();
+    return math == Math::exact ? std::string() : fmt::format(" {}", name_of(math));
+  }
+  static constexpr const char* kExact = "exact arithmetic was asked for";
   [[noreturn]] void fail_unserved(const std::string& problem) const;
 
  private:
@@ -72,10 +81,18 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
 
   /// Replaces the entries; called once, before the first run.
   void set(std::initializer_list<Entry> entries) { entries_ = entries; }
+  /// The same for the entries of fast mode (isobit/arithmetic.h): looked at before the others when it is in
+  /// force on the calling thread, and never otherwise.
+  void set_fast(std::initializer_list<Entry> entries) { fast_ = entries; }
 
   std::vector<std::string> names() const override {
     std::vector<std::string> names;
     for (const Entry& entry : entries_) names.emplace_back(entry.name);
+    return names;
+  }
+  std::vector<std::string> fast_names() const override {
+    std::vector<std::string> names;
+    for (const Entry& entry : fast_) names.emplace_back(entry.name);
     return names;
   }
 
@@ -84,11 +101,12 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
       forced_.store(nullptr, std::memory_order_relaxed);
       return;
     }
-    for (const Entry& entry : entries_)
-      if (name == entry.name) {
-        forced_.store(&entry, std::memory_order_relaxed);
-        return;
-      }
+    for (const auto* list : {&entries_, &fast_})
+      for (const Entry& entry : *list)
+        if (name == entry.name) {
+          forced_.store(&entry, std::memory_order_relaxed);
+          return;
+        }
     fail_unknown(name);
   }
 
@@ -100,11 +118,18 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
   }
 
   void run(Args... args) const {
+    const bool exact = current_math() == Math::exact;
     if (const Entry* forced = forced_.load(std::memory_order_relaxed)) [[unlikely]] {
+      if (exact && forced >= fast_.data() && forced < fast_.data() + fast_.size())
+        fail_refused(forced->name, kExact, describe_all(args...));
       if (forced->refuse != nullptr)
         if (const char* reason = forced->refuse(args...))
           fail_refused(forced->name, reason, describe_all(args...));
       return run_entry(*forced, args...);
+    }
+    if (!exact) {
+      for (const Entry& entry : fast_)
+        if (entry.refuse == nullptr || entry.refuse(args...) == nullptr) return run_entry(entry, args...);
     }
     for (const Entry& entry : entries_)
       if (entry.refuse == nullptr || entry.refuse(args...) == nullptr) return run_entry(entry, args...);
@@ -114,11 +139,11 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
  private:
   void run_entry(const Entry& entry, Args... args) const {
     if (tracing::on()) [[unlikely]]
-      tracing::record(kernel(), entry.name, describe_all(args...));
+      tracing::record(kernel(), entry.name, describe_all(args...) + math_text());
     entry.run(args...);
   }
 
-  std::vector<Entry> entries_;
+  std::vector<Entry> entries_, fast_;
   std::atomic<const Entry*> forced_{nullptr};
 };
 

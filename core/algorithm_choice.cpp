@@ -2,12 +2,20 @@
 #include <isobit/algorithms.h>
 
 #include "core/backend.h"
+#include "core/fast_algorithms.h"
 #include "core/trace.h"
 
 namespace isobit {
 
 std::vector<std::string> algorithms(Device device, std::string_view kernel) {
   return backend(device).algorithms(kernel);
+}
+
+std::vector<std::string> fast_algorithms(Device device, std::string_view kernel) {
+  Backend& b = backend(device);
+  b.algorithms(kernel);  // throws when there is no such kernel
+  const auto* fast = dynamic_cast<const HasFastAlgorithms*>(&b);
+  return fast != nullptr ? fast->fast_algorithms(kernel) : std::vector<std::string>();
 }
 
 ForcedAlgorithm::ForcedAlgorithm(Device device, std::string kernel, std::string_view algorithm)

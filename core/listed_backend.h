@@ -7,6 +7,7 @@
 
 #include "core/algorithm.h"
 #include "core/backend.h"
+#include "core/fast_algorithms.h"
 
 namespace isobit {
 
@@ -71,10 +72,13 @@ struct AlgorithmLists : AlgorithmRegistry {
 /// The part of a device that runs kernels. Guard is constructed before each kernel and destroyed after it: it
 /// sets up what kernels rely on (the floating-point mode of the thread; the current device).
 template <class Guard>
-class ListedBackend : public Backend {
+class ListedBackend : public Backend, public HasFastAlgorithms {
  public:
   std::vector<std::string> algorithms(std::string_view kernel) const override {
     return lists_.find(kernel).names();
+  }
+  std::vector<std::string> fast_algorithms(std::string_view kernel) const override {
+    return lists_.find(kernel).fast_names();
   }
   void force_algorithm(std::string_view kernel, std::string_view algorithm) override {
     lists_.find(kernel).force(algorithm);

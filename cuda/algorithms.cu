@@ -6,6 +6,7 @@
 #include "cuda/kernels/conv.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/scatter.cuh"
+#include "cuda/kernels/tensor.h"
 
 namespace isobit::gpu {
 
@@ -59,6 +60,28 @@ void fill_algorithms(AlgorithmLists& lists) {
        {"tiled_128x32", kernels::refuse_conv_backward_filter_tiled,
         kernels::conv_backward_filter_tiled_128x32},
        {"direct", nullptr, kernels::conv_backward_filter_direct}});
+  lists.matmul.set_fast(
+      {{"tensor_cores", kernels::refuse_matmul_tensor, kernels::matmul_tensor},
+       {"tensor_cores_128x128", kernels::refuse_matmul_tensor, kernels::matmul_tensor_128x128},
+       {"tensor_cores_64x64", kernels::refuse_matmul_tensor, kernels::matmul_tensor_64x64}});
+  lists.conv_forward.set_fast(
+      {{"tensor_cores", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor},
+       {"tensor_cores_128x128", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor_128x128},
+       {"tensor_cores_64x64", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor_64x64}});
+  lists.conv_backward_input.set_fast(
+      {{"tensor_cores_folded", kernels::refuse_conv_backward_input_tensor_folded,
+        kernels::conv_backward_input_tensor_folded},
+       {"tensor_cores", kernels::refuse_conv_backward_input_tensor, kernels::conv_backward_input_tensor},
+       {"tensor_cores_128x128", kernels::refuse_conv_backward_input_tensor,
+        kernels::conv_backward_input_tensor_128x128},
+       {"tensor_cores_64x64", kernels::refuse_conv_backward_input_tensor,
+        kernels::conv_backward_input_tensor_64x64}});
+  lists.conv_backward_filter.set_fast(
+      {{"tensor_cores", kernels::refuse_conv_backward_filter_tensor, kernels::conv_backward_filter_tensor},
+       {"tensor_cores_128x128", kernels::refuse_conv_backward_filter_tensor,
+        kernels::conv_backward_filter_tensor_128x128},
+       {"tensor_cores_64x64", kernels::refuse_conv_backward_filter_tensor,
+        kernels::conv_backward_filter_tensor_64x64}});
   lists.unfold.set({{"grid", nullptr, kernels::unfold}});
   lists.fold.set({{"grid", nullptr, kernels::fold}});
   lists.resample.set({{"grid", nullptr, kernels::resample}});

@@ -152,6 +152,7 @@ std::vector<Tensor> Node::run(const Tensor& dy) {
     fail(op,
          "backward passed here before and freed what it had saved; pass keep_graph to the first pass to go "
          "through twice");
+  const MathScope as_forward(math_);
   std::vector<Tensor> gradients = backward_(BackwardContext(dy, *this));
   if (gradients.size() != edges.size())
     fail(op, "backward returned {} gradients for {} inputs", gradients.size(), edges.size());

@@ -1,5 +1,6 @@
 // The tape: a node per recorded op.
 #pragma once
+#include <isobit/arithmetic.h>
 #include <isobit/autograd.h>
 
 #include <memory>
@@ -42,6 +43,7 @@ class Node : public std::enable_shared_from_this<Node> {
   Tensor saved(int i);
   std::vector<SavedTensor> saved_;
   BackwardFunction backward_;
+  Math math_ = current_math();  // of the forward pass, and so of the backward pass
   bool released_ = false;
 };
 

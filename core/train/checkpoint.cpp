@@ -33,7 +33,8 @@ Json to_json(const Options& o) {
           {"shift", o.augment.shift},
           {"flip", o.augment.flip},
           {"seed", o.seed.value},
-          {"limit", o.limit}};
+          {"limit", o.limit},
+          {"math", o.math}};
 }
 
 // A whole number that fits T. nlohmann_json itself would convert fractions and whatever is out of range, in
@@ -72,6 +73,7 @@ Options options_from(const Json& j) {
   j.at("flip").get_to(o.augment.flip);
   whole(j, "seed", o.seed.value);
   whole(j, "limit", o.limit);
+  if (j.contains("math")) j.at("math").get_to(o.math);  // files of before fast mode have none
   return o;
 }
 

@@ -1,6 +1,7 @@
 // Options of a run: checks, and the optimizer and schedule they name.
 #include "core/train/options.h"
 
+#include <isobit/arithmetic.h>
 #include <isobit/error.h>
 
 #include <algorithm>
@@ -53,6 +54,7 @@ void Options::check() const {
   at_least("warm-up", warm_up, 0);
   not_negative("clip-norm", clip_norm);
   share("label-smoothing", label_smoothing);
+  parse_math(math);
   at_least("limit", limit, 0);
   at_least("crop", augment.crop_pad, 0);
   at_least("shift", augment.shift, 0);

@@ -1,5 +1,6 @@
 // The training loop. Everything random is keyed by (seed, purpose, epoch or step), so a run that stops at any
 // batch and goes on from its checkpoint ends in the same bits.
+#include <isobit/arithmetic.h>
 #include <isobit/ops.h>
 #include <isobit/parts.h>
 #include <isobit/data.h>
@@ -142,6 +143,7 @@ nn::Evaluation Trainer::Body::evaluate(const Hooks& hooks) const {
 
 Outcome Trainer::run(const RunOptions& run, const Hooks& hooks) {
   Body& b = *body_;
+  const MathScope arithmetic(parse_math(b.options.math));
   check_micro_batch(run.micro_batch, b.options.batch);
   if (run.steps < 0) fail("train", "steps is {}, it must not be negative", run.steps);
   const optim::Schedule schedule = make_schedule(b.options, b.total_steps());

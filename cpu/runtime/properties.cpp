@@ -41,6 +41,7 @@ std::vector<DeviceProperty> properties() {
   std::string isas;
   for (const Isa isa : available_isas()) isas += (isas.empty() ? "" : ", ") + std::string(isa_name(isa));
   list.push_back({"instruction set", fmt::format("{} (of {})", isa_name(current_isa()), isas)});
+  list.push_back({"fast mode", "none: every arithmetic is computed exactly"});
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   list.push_back({"threads", fmt::format("{} of {} processors", thread_count(), processors)});
   for (int i = 0; i < 8; ++i) {

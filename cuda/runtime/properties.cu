@@ -29,6 +29,9 @@ std::vector<DeviceProperty> properties(int device) {
       {"multiprocessors", std::to_string(p.multiProcessorCount)},
       {"memory", fmt::format("{:.1f} GiB", static_cast<double>(p.totalGlobalMem) / kGiB)},
       {"shared memory a block", fmt::format("{} KiB", p.sharedMemPerBlockOptin / 1024)}};
+  list.push_back({"fast mode", p.major >= 8                   ? "tf32, f16, bf16 on matrix units"
+                               : p.major == 7 && p.minor >= 5 ? "f16 on matrix units"
+                                                              : "none"});
   if constexpr (!kEmulated) {
     int driver = 0, runtime = 0;
     check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");

@@ -19,6 +19,10 @@ class TraceCapture;
 /// that does not refuse a problem serves it. Throws Error that lists the kernels there are.
 std::vector<std::string> algorithms(Device device, std::string_view kernel);
 
+/// Those of fast mode (isobit/arithmetic.h), in order of preference: looked at before the others when it is
+/// asked for, and never otherwise. Throws Error that lists the kernels there are.
+std::vector<std::string> fast_algorithms(Device device, std::string_view kernel);
+
 /// While alive, `kernel` on `device` runs `algorithm`, in all threads, or throws Error with its reason to
 /// refuse; afterwards the device chooses again. One at a time for a kernel. Throws Error that lists what
 /// there is when there is no such kernel or algorithm.

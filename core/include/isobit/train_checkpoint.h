@@ -29,7 +29,8 @@ struct Options {
   double label_smoothing = 0;
   data::Augment augment = {};
   Seed seed = {1};
-  std::int64_t limit = 0;  ///< the first so many training samples; 0: all
+  std::int64_t limit = 0;      ///< the first so many training samples; 0: all
+  std::string math = "exact";  ///< "exact", "fast", "fast-f16", "fast-bf16" (isobit/arithmetic.h)
 
   /// Throws Error naming the option, its value and what is allowed.
   void check() const;
