@@ -89,7 +89,10 @@ float number(std::string_view token, const std::string& source, std::int64_t lin
   if (slash == std::string_view::npos) return read(token);
   const float divisor = read(token.substr(slash + 1));
   if (divisor == 0) fail("filters", "{}, line {}: '{}' divides by zero", source, line, token.substr(0, 40));
-  return read(token.substr(0, slash)) / divisor;
+  const float quotient = read(token.substr(0, slash)) / divisor;
+  if (!std::isfinite(quotient))
+    fail("filters", "{}, line {}: '{}' is too large", source, line, token.substr(0, 40));
+  return quotient;
 }
 
 // Each filter of a tensor: a matrix [r, s], or the weights of a convolution [r, s, c, k] over 1 or 3

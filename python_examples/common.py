@@ -1,6 +1,8 @@
 """What the examples share: their options, their colours, their pictures."""
 
 import argparse
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -35,7 +37,8 @@ def in_notebook():
 
 
 def arguments(doc, *extra):
-    """--device, --out, --quick, and more: ("--name", {keywords of add_argument}). A notebook has the defaults."""
+    """--device, --out, --quick, and more: ("--name", {keywords of add_argument}). A notebook takes them from the variable
+    ISOBIT_EXAMPLES of its environment, else the defaults."""
     if not in_notebook():
         matplotlib.use("agg")
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,7 +47,7 @@ def arguments(doc, *extra):
     parser.add_argument("--quick", action="store_true", help="a small run, in seconds")
     for name, keywords in extra:
         parser.add_argument(name, **keywords)
-    args = parser.parse_args([] if in_notebook() else None)
+    args = parser.parse_args(shlex.split(os.environ.get("ISOBIT_EXAMPLES", "")) if in_notebook() else None)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     return args
 

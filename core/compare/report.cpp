@@ -116,6 +116,18 @@ void draw(std::string& html, const Where& where) {
       number(most));
 }
 
+/// A line and indented ones as a paragraph and a list.
+std::string list_of(const std::string& text) {
+  std::string html;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = escaped(text.substr(at, end - at));
+    html += html.empty() ? fmt::format("<p>{}</p>\n<ul>\n", line) : fmt::format("<li>{}</li>\n", line);
+    at = end + 1;
+  }
+  return html.empty() ? html : html + "</ul>\n";
+}
+
 void details(std::string& html, const LayerResult& r, std::size_t index) {
   const Judgement& j = r.judgement;
   html += fmt::format("<h2 id=\"r{}\">{} {}: {} {}</h2>\n", index, escaped(r.path), escaped(r.layer),
@@ -178,8 +190,7 @@ std::string to_html(const NetworkComparison& c) {
   if (const LayerResult* first = c.first_difference())
     html += fmt::format("<p>They part first at layer {} ({}), {}: {}.</p>\n", escaped(first->path),
                         escaped(first->layer), escaped(first->tensor), name_of(first->judgement.verdict));
-  if (const std::string wrong = escaped(c.wrong_layers()); !wrong.empty())
-    html += fmt::format("<pre>{}</pre>\n", wrong);
+  html += list_of(c.wrong_layers());
   if (c.end_to_end >= 0)
     html += c.end_to_end_equal
                 ? "<p>End to end, without help in between: the same bits.</p>\n"

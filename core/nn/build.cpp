@@ -46,6 +46,9 @@ void Builder::attach(Module& root, const std::shared_ptr<NetworkState>& state) {
 void Builder::make_parameters(Module& m, const std::string& path, const Shape& in, const Plan& plan) {
   const NetworkState& state = *m.state_;
   const auto check = [&](const std::vector<Named>& have, const std::vector<ParameterSpec>& want) {
+    if (have.size() != want.size())
+      fail("nn", "{} \"{}\" was built with {} parameters or buffers, its plan for an input of {} has {}",
+           m.kind(), path, have.size(), in, want.size());
     for (std::size_t i = 0; i < want.size(); ++i)
       if (have[i].second.shape() != want[i].shape)
         fail("nn", "{} \"{}\" was built with {} {}, an input of {} needs {}", m.kind(), path, want[i].name,

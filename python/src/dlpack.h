@@ -39,4 +39,18 @@ struct ManagedVersioned {
   Array array;
 };
 
+/// The functions that a type of arrays has from version 1.3 on, in a capsule under this name.
+constexpr const char* kExchangeApi = "__dlpack_c_exchange_api__";
+struct Version {
+  std::uint32_t major = 1, minor = 0;
+};
+struct ExchangeApi {
+  Version version;
+  const ExchangeApi* previous = nullptr;  ///< of an older major version
+  void* allocate = nullptr;
+  /// The array of a Python object, which waits for no stream: 0, or -1 and Python's error.
+  int (*take)(void* object, ManagedVersioned** out) = nullptr;
+  void *give = nullptr, *borrow = nullptr, *stream = nullptr;
+};
+
 }  // namespace isobit::python::dlpack

@@ -1,32 +1,20 @@
-// Exchange with NumPy, PyTorch and others, without a copy: DLPack both ways, and Python's buffer protocol
-// outwards.
+// Exchange with NumPy, PyTorch and others, without a copy: outwards by DLPack and Python's buffer protocol
+// (inwards: from_dlpack.cpp).
 //
-// Outwards the consumer holds a Tensor (a count of the storage), inwards the tensor holds the producer's
-// capsule: who lives longer does not matter. Storage that goes out is marked (share_memory), for its new
-// users may write to it.
+// The consumer holds a Tensor (a count of the storage): who lives longer does not matter. Storage that goes
+// out is marked (share_memory), for its new users may write to it.
 #include <isobit/gpu.h>
 #include <isobit/ops.h>
 
 #include <memory>
 
-#include "dlpack.h"
+#include "exchange.h"
 #include "module.h"
 
 namespace isobit::python {
-namespace {
-
-constexpr const char* kOld = "dltensor";
-constexpr const char* kVersioned = "dltensor_versioned";
 
 bool on_gpu(Device device) {
   return device.name().starts_with("cuda");
-}
-
-dlpack::Device place_of(Device device) {
-  if (device == Device::cpu()) return {};
-  const std::string name = device.name();
-  if (!name.starts_with("cuda")) return {};  // simt: the host's memory
-  return {dlpack::kCuda, name.size() > 5 ? std::stoi(name.substr(5)) : 0};
 }
 
 dlpack::DataType type_of(DType t) {
@@ -46,18 +34,20 @@ dlpack::DataType type_of(DType t) {
   }
 }
 
-DType dtype_from(dlpack::DataType t) {
-  for (const DType d :
-       {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u8, DType::boolean}) {
-    const dlpack::DataType own = type_of(d);
-    if (own.code == t.code && own.bits == t.bits && t.lanes == 1) return d;
+void finish_work(Device device) noexcept {
+  try {
+    if (on_gpu(device)) synchronize(device);
+  } catch (const std::exception&) {  // the device failed, which its next op says, or the process ends
   }
-  constexpr const char* kCodes[] = {"int", "uint", "float", "handle", "bfloat", "complex", "bool"};
-  throw nb::type_error(
-      fmt::format("from_dlpack: elements of type {}{}: isobit has f32, f64, f16, bf16, i32, i64, u8 "
-                  "and bool",
-                  t.code < 7 ? kCodes[t.code] : "code ", t.code < 7 ? t.bits : t.code)
-          .c_str());
+}
+
+namespace {
+
+dlpack::Device place_of(Device device) {
+  if (device == Device::cpu()) return {};
+  const std::string name = device.name();
+  if (!name.starts_with("cuda")) return {};  // simt: the host's memory
+  return {dlpack::kCuda, name.size() > 5 ? std::stoi(name.substr(5)) : 0};
 }
 
 /// x[n, ..., c] as [n, c, ...]: shape and strides; else as it is.
@@ -69,14 +59,6 @@ void write_axes(const Shape& s, bool nchw, std::int64_t* shape, std::int64_t* st
     shape[to] = s.begin()[i];
     strides[to] = step;
     step *= s.begin()[i];
-  }
-}
-
-/// Before memory is given back: other streams than the one that gets it next may still work on it.
-void finish_work(Device device) noexcept {
-  try {
-    if (on_gpu(device)) synchronize(device);
-  } catch (const std::exception&) {  // the device failed, which its next op says, or the process ends
   }
 }
 
@@ -210,100 +192,6 @@ int get_buffer(PyObject* self, Py_buffer* view, int) noexcept {
 
 void release_buffer(PyObject*, Py_buffer* view) noexcept {
   delete static_cast<BufferAxes*>(view->internal);
-}
-
-// ---- inwards
-
-/// The producer's axes have to be those of a contiguous array, once they are channels last.
-Shape shape_from(const dlpack::Array& array, bool nchw) {
-  if (array.rank < 0 || array.rank > Shape::max_rank)
-    fail("from_dlpack", "{} axes: a tensor has at most {}", array.rank, Shape::max_rank);
-  if (nchw && array.rank < 3)
-    fail("from_dlpack", "layout=\"nchw\" is for [n, c, ...], got {} axes", array.rank);
-  std::vector<std::int64_t> extents, strides;
-  for (int i = 0; i < array.rank; ++i) {
-    const int from = !nchw || i == 0 ? i : i == array.rank - 1 ? 1 : i + 1;
-    extents.push_back(array.shape[from]);
-    if (array.strides != nullptr) strides.push_back(array.strides[from]);
-  }
-  const Shape shape{std::span<const std::int64_t>(extents)};
-  if (array.strides == nullptr && nchw && shape.numel() > 0)
-    fail("from_dlpack", "the memory is channels first: from_nchw(from_dlpack(x)) copies it to channels last");
-  std::int64_t step = 1;
-  for (int i = array.rank - 1; !strides.empty() && i >= 0 && shape.numel() > 0; --i) {
-    const auto axis = static_cast<std::size_t>(i);
-    if (extents[axis] > 1 && strides[axis] != step)
-      fail("from_dlpack", "{} with strides [{}] is not contiguous{}", shape, fmt::join(strides, ","),
-           nchw ? " in channels last: convert with .to(memory_format=torch.channels_last), or by "
-                  "from_nchw(from_dlpack(x))"
-                : ": make it so (.contiguous(), numpy.ascontiguousarray), or give layout=\"nchw\" for a "
-                  "channels-last "
-                  "tensor of PyTorch");
-    step *= extents[axis];
-  }
-  return shape;
-}
-
-template <class Header>
-Tensor import_as(const nb::object& capsule, const char* name, const char* used, bool nchw) {
-  auto* header = static_cast<Header*>(PyCapsule_GetPointer(capsule.ptr(), name));
-  if (header == nullptr) throw nb::python_error();
-  if constexpr (std::is_same_v<Header, dlpack::ManagedVersioned>) {
-    if (header->major > 1) fail("from_dlpack", "DLPack {}.{} is newer than 1", header->major, header->minor);
-    if ((header->flags & dlpack::kReadOnly) != 0)
-      fail("from_dlpack",
-           "the array is read-only, and a tensor may be written to; isobit.tensor(x) copies it");
-  }
-  const dlpack::Array& array = header->array;
-  Device device;
-  if (array.device.type == dlpack::kCuda || array.device.type == dlpack::kCudaManaged)
-    device = Device::cuda(array.device.index);
-  else if (array.device.type != dlpack::kCpu && array.device.type != dlpack::kCudaHost)
-    fail("from_dlpack", "memory of device type {}: isobit knows the CPU (1) and CUDA (2)", array.device.type);
-  const DType dtype = dtype_from(array.dtype);
-  const Shape shape = shape_from(array, nchw);
-  Tensor t = from_foreign(static_cast<char*>(array.data) + array.byte_offset, shape, {dtype, device},
-                          [header, device] {
-                            finish_work(device);
-                            locked_anywhere([header] {
-                              if (header->deleter != nullptr) header->deleter(header);
-                            });
-                          });
-  PyCapsule_SetName(capsule.ptr(), used);  // ours now: its destructor does nothing
-  PyCapsule_SetDestructor(capsule.ptr(), nullptr);
-  return t;
-}
-
-/// Asks the producer for its capsule: of version 1 if it knows that.
-nb::object capsule_of(nb::handle x) {
-  if (PyCapsule_CheckExact(x.ptr()) != 0) return nb::borrow(x);
-  if (!nb::hasattr(x, "__dlpack__"))
-    throw nb::type_error(
-        fmt::format("from_dlpack: an object of type {} has no __dlpack__", nb::type_name(x.type()).c_str())
-            .c_str());
-  const nb::object place = x.attr("__dlpack_device__")();
-  nb::object stream = nb::none();
-  if (to_int(place[0], "__dlpack_device__") == dlpack::kCuda) {
-    const auto own = reinterpret_cast<std::intptr_t>(
-        stream_of(Device::cuda(static_cast<int>(to_int(place[1], "device")))));
-    stream = nb::int_(own == 0 ? 1 : own);
-  }
-  try {
-    const nb::object version = nb::make_tuple(1, 0);
-    if (stream.is_none()) return x.attr("__dlpack__")("max_version"_a = version);
-    return x.attr("__dlpack__")("stream"_a = stream, "max_version"_a = version);
-  } catch (nb::python_error& error) {
-    if (!error.matches(PyExc_TypeError)) throw;
-  }
-  return stream.is_none() ? x.attr("__dlpack__")() : x.attr("__dlpack__")("stream"_a = stream);
-}
-
-Tensor from_dlpack(nb::handle x, nb::handle layout) {
-  const bool nchw = !layout.is_none() && to_choice(layout, "layout", {"nhwc", "nchw"}) == 1;
-  const nb::object capsule = capsule_of(x);
-  if (PyCapsule_IsValid(capsule.ptr(), kVersioned) != 0)
-    return import_as<dlpack::ManagedVersioned>(capsule, kVersioned, "used_dltensor_versioned", nchw);
-  return import_as<dlpack::Managed>(capsule, kOld, "used_dltensor", nchw);
 }
 
 /// A tensor whose DLPack form has its channels first, without a copy.

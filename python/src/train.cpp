@@ -190,6 +190,25 @@ Outcome run(Trainer& trainer, IntArg micro_batch, IntArg steps, nb::handle step,
   return outcome;
 }
 
+/// The trainer gives the network normalised pixels: an Input that normalises again makes it learn badly, and
+/// nothing would say so.
+void warn_of_input(const nn::Layer& net) {
+  const nn::Module* first = &net.module();
+  while (!first->children().empty()) first = &first->children().front().layer.module();
+  const std::optional<nn::OptionList> options = first->option_list();
+  if (first->kind() != "Input" || !options) return;
+  for (const nn::OptionList::value_type& option : *options) {
+    const auto* number = std::get_if<double>(&option.second);
+    if (number == nullptr || *number == (option.first == "deviation" ? 1 : 0)) continue;
+    const std::string text = fmt::format(
+        "the network begins with an Input of {} {}, and a Trainer's pixels have mean 0 and deviation 1 "
+        "already: "
+        "they are normalised twice",
+        option.first, *number);
+    if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) != 0) throw nb::python_error();
+  }
+}
+
 void bind_trainer(nb::module_& m) {
   nb::class_<Trainer>(
       m, "Trainer",
@@ -201,10 +220,14 @@ void bind_trainer(nb::module_& m) {
              DeviceArg device, std::string model) {
             const nn::Layer layer = net("net");
             const Device d = device("device");
+            warn_of_input(layer);
             unlocked([&] { new (self) Trainer(layer, options, data, d, std::move(model)); });
           },
           "net"_a, "options"_a, "data"_a, "device"_a = nb::none(), "model"_a = "",
-          "Builds `net` for the data's samples with options.seed, and an optimizer for it.")
+          "Builds `net` for the data's samples with options.seed, and an optimizer for it. The network gets "
+          "pixels "
+          "from 0 to 1, less the training set's mean and divided by its deviation, channel by channel; a "
+          "UserWarning where it begins with an Input that normalises them again.")
       .def_static(
           "resume",
           [](LayerArg net, const Checkpoint& checkpoint, const data::TrainTest& data, DeviceArg device) {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-#include "tests/fuzz/targets.h"
+#include "tests/fuzz/matrix_target.h"
 #include "tests/support/files.h"
 #include "tests/support/paths.h"
 
@@ -84,6 +84,8 @@ TEST_P(Replay, PiecesJoined) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Readers, Replay, testing::ValuesIn(fuzz::targets),
+                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Program, Replay, testing::Values(fuzz::Target{"matrices", fuzz::matrices}),
                          [](const auto& info) { return std::string(info.param.name); });
 INSTANTIATE_TEST_SUITE_P(Onnx, Replay, testing::ValuesIn(fuzz::onnx_targets()),
                          [](const auto& info) { return std::string(info.param.name); });

@@ -165,7 +165,7 @@ inline void shapes(Input input) {
   const auto check = [](const verify::ConvShape& shape) {
     const ConvGeometry& g = shape.geometry;
     require(g.x_size() >= 0 && g.w_size() >= 0 && g.y_size() >= 0 && g.positions() >= 1 && g.terms() >= 0);
-    require(!g.to_string().empty());
+    require(verify::parse_conv_shape(g.to_string()).geometry.to_string() == g.to_string());
   };
   try {
     for (const verify::ConvShape& shape : verify::parse_conv_shapes(text, "input")) check(shape);

@@ -244,6 +244,45 @@ class Torch(TestCase):
         self.assertTrue(torch.equal(view, torch.arange(1000, dtype=torch.float32)))
         del filler
 
+    def test_what_pytorch_does_not_give_away(self):
+        with self.assertRaisesRegex(BufferError, "require"):
+            isobit.from_dlpack(torch.ones(3, requires_grad=True))
+        x = torch.ones(3, requires_grad=True)
+        self.assertEqual(isobit.from_dlpack(x.detach()).data_ptr(), x.data_ptr())
+        self.assertEqual(isobit.from_dlpack(torch.nn.Parameter(x, requires_grad=False)).shape, (3,))
+        for wrong in (torch.ones(3).to_sparse(), torch.ones(3, device="meta"), torch.ones(3, dtype=torch.complex64),
+                      torch.ones(3, 4).t(), torch.ones(3, dtype=torch.int16)):
+            with self.assertRaises((ValueError, TypeError, BufferError, RuntimeError)):
+                isobit.from_dlpack(wrong)
+
+    def test_a_subclass_has_the_last_word(self):
+        class Own(torch.Tensor):
+            asked = 0
+
+            def __dlpack__(self, **options):
+                Own.asked += 1
+                return super().__dlpack__(**options)
+
+        x = torch.ones(3)
+        self.assertEqual(isobit.from_dlpack(x.as_subclass(Own)).data_ptr(), x.data_ptr())
+        self.assertEqual(Own.asked, 1)
+
+    def test_nothing_is_left_behind(self):
+        import weakref
+
+        array = np.ones((3, 4), np.float32)  # the memory behind x: kept by all that PyTorch keeps
+        x = torch.from_numpy(array)
+        for take in (lambda: isobit.from_dlpack(x), lambda: isobit.from_dlpack(x.t())):
+            for _ in range(3):
+                try:
+                    take()
+                except ValueError:
+                    pass
+        memory = weakref.ref(array)
+        del array, x, take
+        gc.collect()
+        self.assertIsNone(memory())
+
     def test_convolution_is_pytorchs(self):
         x, w = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
         expected = torch.nn.functional.conv2d(x.double(), w.double(), stride=2, padding=1)

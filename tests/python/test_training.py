@@ -48,6 +48,23 @@ class Training(TestCase):
         cls.outcome = trainer.run()
         cls.digest = trainer.net.digest()
 
+    def test_pixels_that_are_normalised_twice(self):
+        import warnings
+
+        def begins_with(**options):
+            net = isobit.nn.Sequential(isobit.nn.Input((28, 28, 1), **options), isobit.nn.Flatten(), isobit.nn.Linear(10))
+            return train.Trainer(net, train.Options(), sets())
+
+        with self.assertWarnsRegex(UserWarning, "deviation 255.*normalised twice"):
+            begins_with(deviation=255)
+        with self.assertWarnsRegex(UserWarning, "mean 0.5"):
+            begins_with(mean=0.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            begins_with()
+            with self.assertRaises(UserWarning):
+                begins_with(deviation=255)
+
     def test_it_learns(self):
         self.assertTrue(self.outcome.finished)
         self.assertGreater(self.outcome.evaluation.accuracy, 0.5)

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/geometry.h"
+#include "core/verify/shapes.h"
 
 namespace isobit {
 namespace {
@@ -227,6 +228,22 @@ TEST(Geometry, NamesOfProblems) {
   o.padding = Padding(Sides{{1, 0}, {2, 2}});
   EXPECT_EQ(make_conv_geometry(Shape{2, 8, 9, 4}, Shape{3, 2, 2, 6}, o).to_string(),
             "mb2g2ic4oc6ih8oh4kh3sh2dh0ph1phr0iw9ow12kw2sw1dw0pw2");
+}
+
+TEST(Geometry, NamesAreLinesOfShapeFiles) {
+  ConvOptions o;
+  o.padding = Padding(Sides{{1, 0}, {0, 2}, {-1, 3}});
+  o.dilation = PerAxis(1, 2, 1);
+  o.mode = PadModes(PadMode::reflect, PadMode::constant, PadMode::replicate);
+  const ConvGeometry g = make_conv_geometry(Shape{2, 5, 8, 9, 4}, Shape{2, 3, 2, 4, 6}, o);
+  const ConvGeometry read = verify::parse_conv_shape(g.to_string()).geometry;
+  EXPECT_EQ(read.to_string(), g.to_string());
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(read.axis[i].pad_before, g.axis[i].pad_before);
+    EXPECT_EQ(read.axis[i].pad_after, g.axis[i].pad_after);
+    EXPECT_EQ(read.axis[i].out, g.axis[i].out);
+    EXPECT_EQ(read.axis[i].mode, g.axis[i].mode);
+  }
 }
 
 }  // namespace
