@@ -38,8 +38,6 @@ using gemm::Source;
 using gemm::Tile;
 using gemm::TileSet;
 
-constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
-constexpr std::int64_t kChunkColumns = 128;
 constexpr std::int64_t kGroupChannels = 64;  ///< small groups of a task together
 constexpr std::int64_t kSkipChannels = 8;
 constexpr std::int64_t kPackedRows = 100;  ///< of a task: from here on packing dy pays
@@ -77,7 +75,7 @@ class FilterGradient {
         group_tasks_(divide_up(groups_, task_groups_)),
         slab_(g, x_, task_groups_, depthwise_ ? g.c : g.c_per_group(),
               turned_ || (!depthwise_ && rows_ >= kPackedRows),
-              depthwise_ || g.groups > 1 ? 0 : std::min(share.count, kChunkColumns)),
+              depthwise_ || g.groups > 1 ? 0 : std::min(share.count, chunk_columns(rows_))),
         leaves_(divide_up(g.n, slab_.leaf_samples())) {
     plan_tasks();
     skips_ = worth_skipping() && gemm::all_finite(dy_, g.y_size());
@@ -121,7 +119,7 @@ class FilterGradient {
 
   void plan_tasks() {
     const std::int64_t threads = work() < kSerialWork ? 1 : thread_count();
-    column_chunks_ = turned_ ? 1 : std::min(panels_, divide_up(columns_, kChunkColumns));
+    column_chunks_ = turned_ ? 1 : std::min(panels_, divide_up(columns_, chunk_columns(rows_)));
     const std::int64_t chunk_columns = divide_up(columns_, column_chunks_);
     row_chunks_ =
         std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, divide_up(rows_, tiles_.tallest));

@@ -27,6 +27,14 @@ struct FilterPart {
   std::int64_t group_begin, group_end, row_begin, row_end, panel_begin, panel_end;
 };
 
+constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
+
+/// Columns of a task: of few rows more, for every chunk of columns reads all of x.
+inline std::int64_t chunk_columns(std::int64_t rows) {
+  constexpr std::int64_t kLeast = 128, kMost = 256;
+  return std::clamp(kChunkElements / rows, kLeast, kMost);
+}
+
 /// As few more row chunks than `chunks`, of at most `most`, as keep all threads busy to the end: every task
 /// copies its part of x and dy anew. `others`: tasks of a row chunk.
 inline std::int64_t busy_row_chunks(std::int64_t chunks, std::int64_t most, std::int64_t others,
