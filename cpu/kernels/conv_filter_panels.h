@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_pass.h"
 #include "cpu/kernels/gemm_panels.h"
+#include "cpu/runtime/processor.h"
 #include "cpu/runtime/thread_pool.h"
 
 namespace isobit::cpu::gemm {
@@ -28,8 +30,10 @@ class FilterPanels {
                     pass.tap_stride == pass.channels * pass.channel_stride;
     for (const PassAxis& axis : pass.axis)  // all taps, in the filter's order
       in_place = in_place && axis.taps == axis.filter && axis.filter_first == 0;
-    if ((per_group_ > 1 || pass.groups > 1) && positions >= kPackedPositions) in_place = false;
+    if ((per_group_ > 1 || pass.groups > 1) && positions >= packed_from()) in_place = false;
     by_task_ = !in_place && units <= kFewUnits && pass.groups == 1;
+    few_units_ = units <= kFewUnits;
+    one_unit_ = units == 1;
     for (std::int64_t group = 0; group < pass.groups; ++group) {
       Panel<T>* const of_group = panels_.data() + group * per_group_;
       lay_out_panels(tiles, pass.columns, of_group);
@@ -49,12 +53,24 @@ class FilterPanels {
   const Panel<T>* group(std::int64_t group) const { return panels_.data() + group * per_group_; }
   /// Whether a task packs its panels itself, block by block.
   bool by_task() const { return by_task_; }
+  /// Whether a task asks for itself if what it reads, as it lies, is finite: a filter that no cache holds is
+  /// then read once.
+  bool looked_at_by_task() const { return few_units_ && pass_.groups == 1 && all_in_place(); }
+  /// Whether terms [begin, end) of `count` such panels from `first` on are finite.
+  bool finite(std::int64_t first, std::int64_t count, std::int64_t begin, std::int64_t end) const {
+    const Panel<T>& panel = panels_[first];
+    const std::int64_t columns = std::min(count * tiles_.width(), pass_.columns - panel.column);
+    bool all = true;
+    for (std::int64_t term = begin; all && term < end; ++term)
+      all = is_finite(panel.b + term * panel.ldb, columns);
+    return all;
+  }
   /// Elements of memory that pack_all wants.
   std::int64_t packed_elements() const { return packed_elements_; }
 
   /// True when the filter is finite, where that is asked; a filter that tasks pack counts as finite.
   bool pack_all(T* memory, bool ask_finite) {
-    if (by_task_) return true;
+    if (by_task_ || looked_at_by_task()) return true;
     bool all_packed = true;
     for (Panel<T>& panel : panels_.span()) {
       all_packed = all_packed && panel.packed;
@@ -109,7 +125,7 @@ class FilterPanels {
 
   /// What follows when `step` blocks from `block` on of the panels [from, from + chunk) have been worked
   /// through, of all in [first, last): pointers into `room`, for tiles to ask for. Nothing where all of it
-  /// stays in the cache, and where the filter is read as it lies.
+  /// stays in the cache.
   Fetch<T> after(std::int64_t block, std::int64_t step, std::int64_t from, std::int64_t chunk,
                  std::int64_t first, std::int64_t last, std::span<const T*> room) const {
     const std::int64_t blocks = numerics::block_count(terms());
@@ -120,7 +136,7 @@ class FilterPanels {
     }
     if (pass_.groups > 1 || (last - first <= chunk && blocks <= step)) return {};
     if (block >= blocks) {
-      if (by_task_) return {};
+      if (by_task_ || one_unit_) return {};
       block = 0;  // the next task's
     }
     const std::int64_t term = block * numerics::kBlock;
@@ -136,7 +152,7 @@ class FilterPanels {
     const auto most = static_cast<std::int64_t>(room.size());
     Fetch<T> all;
     all.rows = to;
-    if (!by_task_) {
+    if (!by_task_ && !all_in_place()) {
       for (std::int64_t i = 0; i < count && i < most; ++i) {
         if (!panels[i].packed) continue;
         to[all.count++] = panels[i].b + begin * panels[i].ldb;
@@ -162,15 +178,22 @@ class FilterPanels {
     return all;
   }
 
+  bool all_in_place() const { return packed_elements_ == 0 && !by_task_; }
   static std::int64_t lines(std::int64_t elements) {
     constexpr std::int64_t kLine = 64 / sizeof(T);
     return (elements + kLine - 1) / kLine;
   }
-  static constexpr std::int64_t kPackedPositions =
-      48;  ///< from here on a packed filter beats one that is strided
   static constexpr std::int64_t kFewUnits = 2;
   static constexpr std::int64_t kSliceTerms = 64;
   static constexpr std::int64_t kSerialElements = 1 << 15;
+
+  // Positions from which on packing pays. Where lines that lie apart are read as fast as neighbours only for
+  // what so many tiles of few terms read that it should stay in the first-level cache.
+  std::int64_t packed_from() const {
+    constexpr std::int64_t kFew = 48, kMany = 1024;
+    if (!reads_lines_apart()) return kFew;
+    return terms() <= numerics::kBlock ? kMany : std::numeric_limits<std::int64_t>::max();
+  }
 
   std::int64_t terms() const { return taps_ * pass_.channels; }
   std::int64_t filter_elements() const {
@@ -207,7 +230,7 @@ class FilterPanels {
   const TileSet<T>& tiles_;
   const std::int64_t taps_, per_group_;
   const Scratch<Panel<T>> panels_;
-  bool by_task_ = false;
+  bool by_task_ = false, few_units_ = false, one_unit_ = false;
   std::int64_t packed_elements_ = 0;
 };
 

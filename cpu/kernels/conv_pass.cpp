@@ -8,7 +8,8 @@
 //   tile   up to 10 positions, whose terms stay in the first-level cache
 //   panel  of up to two vectors of filters
 //
-// While a tile multiplies it asks for what comes next: the next tile's pixels, the next chunk's filters.
+// Tiles of a single block are short ones (gemm_short_tile.h), several of them for a panel at a time. While a
+// tile multiplies it asks for what comes next: the next tile's pixels, the next chunk's filters.
 //
 // Which task a thread takes decides nothing: every element belongs to one task, and its blocks are added in
 // order.
@@ -21,6 +22,8 @@
 
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_filter_panels.h"
+#include "cpu/kernels/conv_pass_places.h"
+#include "cpu/kernels/conv_pass_short.h"
 #include "cpu/kernels/conv_pass_slab.h"
 #include "cpu/kernels/conv_pass_split.h"
 #include "cpu/kernels/conv_runs.h"
@@ -37,7 +40,6 @@ constexpr std::int64_t kPositionBytes = 32;     ///< what the pointers of a posi
 constexpr std::int64_t kChunkColumns = 256;
 constexpr std::int64_t kFilterBytes = 320 << 10;  ///< of the blocks that a tile goes through at a time
 constexpr std::int64_t kLeastPositions = 60;
-constexpr std::int64_t kSkipChannels = 8;   ///< from here on a tap is worth leaving out
 constexpr double kSerialWork = 1 << 19;     ///< multiply-adds that are not worth waking a thread
 constexpr std::int64_t kLine = 64;          ///< bytes
 constexpr std::int64_t kFewTerms = 64;      ///< a tile of so few waits for the lines that it stores
@@ -62,7 +64,8 @@ class PassRunner {
         blocks_(std::max<std::int64_t>(1, numerics::block_count(terms_))),
         panels_per_group_(panel_count(tiles_, pass.columns)),
         narrow_(size_of(pass.dtype) != sizeof(T)),
-        slab_(pass) {}
+        slab_(pass),
+        places_{pass} {}
 
   void run() {
     if (planes_ * height_.outputs * width_.outputs == 0 || out_channels_ == 0) return;
@@ -70,20 +73,24 @@ class PassRunner {
     slab_.plan(split_.unit_planes(), split_.unit_rows());
 
     const Scratch<AxisClass> rows(2 * height_.taps + 1), columns(2 * width_.taps + 1);
-    plan_classes(rows.data(), columns.data());
+    skips_ = places_.plan(tiles_, split_, worth_skipping_, rows.data(), columns.data());
     const RunPitches pitches{slab_.tap_pitch(), slab_.row_pitch(), slab_.pixel()};
-    const std::int64_t lists = row_classes_ * column_classes_ + (skips_ ? 1 : 0);
+    const std::int64_t lists = places_.classes() + (skips_ ? 1 : 0);
     const std::int64_t list_size = depth_.taps * height_.taps * width_.taps + blocks_ + 1;
     const Scratch<Run> runs(lists * list_size);
     const Scratch<std::int64_t> block_runs(lists * (blocks_ + 1));
-    for (std::int64_t i = 0; i < row_classes_ * column_classes_; ++i)
-      plan_runs(pass_, pitches, rows[i / column_classes_], columns[i % column_classes_], i * list_size,
-                runs.data(), block_runs.data() + i * (blocks_ + 1));
+    for (std::int64_t i = 0; i < places_.classes(); ++i)
+      plan_runs(pass_, pitches, rows[i / places_.column_classes], columns[i % places_.column_classes],
+                i * list_size, runs.data(), block_runs.data() + i * (blocks_ + 1));
     if (skips_)
       plan_runs(pass_, pitches, {0, 0, 0, height_.taps}, {0, 0, 0, width_.taps}, (lists - 1) * list_size,
                 runs.data(), block_runs.data() + (lists - 1) * (blocks_ + 1));
     runs_ = runs.data();
     block_runs_ = block_runs.data();
+    const bool short_tiles = blocks_ == 1 && !skips_ && !pass_.depthwise;
+    const Scratch<std::int64_t> terms(short_tiles ? terms_ : 0);
+    if (short_tiles) list_terms(runs.data(), block_runs[1], terms.data());
+    short_terms_ = short_tiles ? terms.data() : nullptr;
 
     FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, split_.units());
     const Scratch<T> packed(panels.packed_elements());
@@ -115,32 +122,12 @@ class PassRunner {
     const std::int64_t positions = planes_ * height_.outputs * width_.outputs;
     const double work = static_cast<double>(positions) * static_cast<double>(terms_ * out_channels_);
     const std::int64_t threads = work < kSerialWork ? 1 : thread_count();
-    worth_skipping_ = work >= kSerialWork && pass_.zero_border();
+    worth_skipping_ = work >= kSerialWork;
     std::int64_t row_bytes = 1 + slab_.row_bytes() + width_.outputs * kPositionBytes;
     if (blocks_ > 1 || narrow_) row_bytes += width_.outputs * out_channels_ * std::int64_t{sizeof(T)};
     const PassExtent extent{planes_, height_.outputs, width_.outputs,
                             pass_.groups > 1 ? pass_.groups : panels_per_group_, tiles_.tallest};
     split_ = split_pass(extent, divide_up(kLeastPositions, width_.outputs), kTaskBytes / row_bytes, threads);
-  }
-
-  // Positions with the same border share a run list that leaves out the taps in it, where that saves time:
-  // the positions of a task are sorted by class. The lists count where the filter is finite (see Run), which
-  // is looked at as it is packed, else the last one.
-  void plan_classes(AxisClass* rows, AxisClass* columns) {
-    rows_ = rows;
-    columns_ = columns;
-    if (worth_skipping_ && pass_.channels >= kSkipChannels && (height_.leaves() || width_.leaves())) {
-      row_classes_ = classify(height_, rows);
-      column_classes_ = classify(width_, columns);
-      skips_ = row_classes_ * column_classes_ > 0 &&
-               worth_leaving_out(tiles_, pass_, {rows, static_cast<std::size_t>(row_classes_)},
-                                 {columns, static_cast<std::size_t>(column_classes_)}, split_.unit_planes(),
-                                 split_.unit_rows());
-    }
-    if (skips_) return;
-    rows[0] = {0, height_.outputs, 0, height_.taps};
-    columns[0] = {0, width_.outputs, 0, width_.taps};
-    row_classes_ = column_classes_ = 1;
   }
 
   void run_task(std::int64_t unit_index, std::int64_t part) const {
@@ -160,7 +147,10 @@ class PassRunner {
     } else {
       T* const out = static_cast<T*>(pass_.out);
       T** const to = outs.data();
-      for_each_place(u, [=](std::int64_t i, std::int64_t place) { to[i] = out + place; });
+      places_.for_each_stretch(
+          u, [=](std::int64_t i, std::int64_t count, std::int64_t element, std::int64_t step) {
+            put_pointers(out + element, step, count, to + i);
+          });
     }
 
     std::int64_t first, last;  // the channels that this part stores
@@ -200,7 +190,7 @@ class PassRunner {
               count * (last - first));
       count = 0;
     };
-    for_each_place(u, [&](std::int64_t i, std::int64_t place) {
+    places_.for_each_place(u, [&](std::int64_t i, std::int64_t place) {
       if (!whole || place != to + count * pitch) put();
       if (count++ == 0) {
         from = i;
@@ -217,7 +207,7 @@ class PassRunner {
       const View part{static_cast<char*>(pass_.out) + from * size_of(pass_.dtype), pass_.dtype, to - from};
       if (to > from) pass_.then->apply(part, pass_.first_column + first, last - first);
     };
-    for_each_place(u, [&](std::int64_t, std::int64_t place) {
+    places_.for_each_place(u, [&](std::int64_t, std::int64_t place) {
       if (place + first != to) {
         apply();
         from = place + first;
@@ -227,43 +217,12 @@ class PassRunner {
     apply();
   }
 
-  // fn(i, plane, p, q_begin, q_end) for the positions of a unit, class after class; i counts positions.
-  template <class Fn>
-  void for_each_segment(const Unit& u, const Fn& fn) const {
-    std::int64_t i = 0;
-    for (std::int64_t a = 0; a < row_classes_; ++a) {
-      const std::int64_t begin = std::max(rows_[a].begin, u.row),
-                         end = std::min(rows_[a].end, u.row + u.rows);
-      for (std::int64_t b = 0; b < column_classes_; ++b)
-        for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane)
-          for (std::int64_t p = begin; p < end; ++p) {
-            fn(i, plane, p, columns_[b].begin, columns_[b].end);
-            i += columns_[b].end - columns_[b].begin;
-          }
-    }
-  }
-
   // A pointer a position: to its first tap, in the slab or in the source itself.
   void locate(const Unit& u, const T* base, const T** rows) const {
-    const std::int64_t column_step = width_.step * slab_.pixel();
-    for_each_segment(
+    const std::int64_t step = width_.step * slab_.pixel();
+    places_.for_each_segment(
         u, [&](std::int64_t i, std::int64_t plane, std::int64_t p, std::int64_t q, std::int64_t end) {
-          const T* const first = base + slab_.first_tap(u, plane, p);
-          for (; q < end; ++q) rows[i++] = first + q * column_step;
-        });
-  }
-
-  // fn(i, element): the first channel of the unit's position i in the output.
-  template <class Fn>
-  void for_each_place(const Unit& u, const Fn& fn) const {
-    for_each_segment(
-        u, [&](std::int64_t i, std::int64_t plane, std::int64_t p, std::int64_t q, std::int64_t end) {
-          const std::int64_t sample = plane / depth_.outputs, o = plane % depth_.outputs;
-          const std::int64_t d = sample * depth_.place + depth_.place_first + o * depth_.place_step;
-          const std::int64_t h = d * height_.place + height_.place_first + p * height_.place_step;
-          const std::int64_t pitch = pass_.pitch(), step = width_.place_step * pitch;
-          std::int64_t place = (h * width_.place + width_.place_first) * pitch + q * step;
-          for (; q < end; ++q, place += step) fn(i++, place);
+          put_pointers(base + slab_.first_tap(u, plane, p) + q * step, step, end - q, rows + i);
         });
   }
 
@@ -307,56 +266,69 @@ class PassRunner {
         if (to != packed.data()) {
           panels_->pack(group, panels.data(), count, term, end, places.data());
           skips = skips && is_finite(packed.data(), to - packed.data());
+        } else if (skips && panels_->looked_at_by_task()) {
+          skips = panels_->finite(from, count, term, end);
         }
         tile.skips = skips;
         Fetch<T> fetch = panels_->after(block, step, from, chunk, panel_begin, panel_end, ahead.span());
         std::int64_t first_position = 0;
-        for (std::int64_t list = 0; list < row_classes_ * column_classes_; ++list) {
-          const AxisClass &row = rows_[list / column_classes_], &column = columns_[list % column_classes_];
-          const std::int64_t high = std::min(row.end, u.row + u.rows) - std::max(row.begin, u.row);
-          const std::int64_t positions =
-              u.planes * std::max<std::int64_t>(high, 0) * (column.end - column.begin);
-          const std::int64_t runs = skips_ && !skips ? row_classes_ * column_classes_ : list;
+        for (std::int64_t list = 0; list < places_.classes(); ++list) {
+          const std::int64_t positions = places_.positions(u, list);
+          const std::int64_t runs = skips_ && !skips ? places_.classes() : list;
           tile.block_runs = block_runs_ + runs * (blocks_ + 1) + block;
           tile.rows = rows + first_position;
           tile.out = outs + first_position;
           run_tiles(group, index, positions, last, panels.span().first(static_cast<std::size_t>(count)),
-                    from == panel_begin ? end - term : 0, fetch.count > 0 ? &fetch : nullptr, tile);
+                    fresh_terms(from, panel_begin, end - term), fetch.count > 0 ? &fetch : nullptr, tile);
           first_position += positions;
         }
       }
     }
   }
 
-  // The positions of one class, for the panels of a chunk. `fresh`: terms that have not been read before, or
-  // 0.
+  // The positions of one class, for the panels of a chunk. `fresh`: terms to ask for a tile ahead, or 0.
   void run_tiles(std::int64_t group, std::int64_t index, std::int64_t positions, bool last,
                  std::span<const Panel<T>> panels, std::int64_t fresh, Fetch<T>* filter, Tile<T> tile) const {
-    const bool from_source = fresh > 0 && !slab_.used() && pass_.groups == 1 && terms_ == pass_.channels;
+    const std::int64_t fresh_lines = divide_up(fresh * std::int64_t{sizeof(T)}, kLine);
+    const auto place = [&](const Panel<T>& panel, auto* tiles) {
+      tiles->out_shift = (group + panel.group) * pass_.columns + panel.column;
+      tiles->shift = pass_.depthwise ? panel.column : (index + panel.group) * slab_.group_pitch();
+      tiles->bias = last && bias_ != nullptr ? bias_ + tiles->out_shift : nullptr;
+    };
+    if (short_terms_ != nullptr)
+      return run_short_tiles(tiles_, short_tiles<T>(pass_.columns), positions, panels, fresh_lines, filter,
+                             ShortTiles<T>{.rows = tile.rows,
+                                           .out = tile.out,
+                                           .terms = short_terms_,
+                                           .term_count = terms_,
+                                           .b = nullptr,
+                                           .ldb = 0,
+                                           .columns = 0,
+                                           .relu = tile.relu,
+                                           .stream = tile.stream},
+                             place);
     Fetch<T> source;  // of the next tile
     while (positions > 0) {
       const std::int64_t height = tiles_.height(positions);
-      if (from_source) {
+      if (fresh > 0) {
         source.row = source.line = 0;
         source.rows = tile.rows + height;
         source.count = std::min(height, positions - height);
-        source.lines = divide_up(fresh * std::int64_t{sizeof(T)}, kLine);
+        source.lines = fresh_lines;
         source.shift = runs_[tile.block_runs[0]].offset;
       }
       for (const Panel<T>& panel : panels) {
-        tile.fetch = from_source && source.row < source.count ? &source : filter;
+        tile.fetch = fresh > 0 && source.row < source.count ? &source : filter;
         tile.b = panel.b;
         tile.ldb = panel.ldb;
         tile.columns = panel.columns;
-        tile.out_shift = (group + panel.group) * pass_.columns + panel.column;
-        tile.shift = pass_.depthwise ? panel.column : (index + panel.group) * slab_.group_pitch();
-        tile.bias = last && bias_ != nullptr ? bias_ + tile.out_shift : nullptr;
+        place(panel, &tile);
         const auto kernel = tiles_.kernel[height - 1][panel.vectors - 1];
         if (!kernel(tile)) [[unlikely]] {  // a sum of -0: with the taps of the border after all
           Tile<T> whole = tile;
           whole.skips = false;
           const std::int64_t block = (tile.block_runs - block_runs_) % (blocks_ + 1);
-          whole.block_runs = block_runs_ + row_classes_ * column_classes_ * (blocks_ + 1) + block;
+          whole.block_runs = block_runs_ + places_.classes() * (blocks_ + 1) + block;
           kernel(whole);
         }
       }
@@ -366,21 +338,27 @@ class PassRunner {
     }
   }
 
+  // Terms of a position that its tile is the first to read, all of them of one pixel; else 0.
+  std::int64_t fresh_terms(std::int64_t first_panel, std::int64_t panel_begin, std::int64_t terms) const {
+    const bool a_pixel = !slab_.used() && pass_.groups == 1 && terms_ == pass_.channels;
+    return a_pixel && first_panel == panel_begin ? terms : 0;
+  }
+
   const Pass& pass_;
   const PassAxis &depth_, &height_, &width_;
   const TileSet<T>& tiles_;
   const std::int64_t out_channels_, planes_, terms_, blocks_, panels_per_group_;
   const bool narrow_;
   PassSlab<T> slab_;
+  PassPlaces places_;
   PassSplit split_;
   bool worth_skipping_ = false, skips_ = false, finite_ = true;
   bool streams_ = false;  ///< the output is larger than the caches, and stored past them
-  std::int64_t row_classes_ = 1, column_classes_ = 1;
-  const AxisClass *rows_ = nullptr, *columns_ = nullptr;
   const Run* runs_ = nullptr;
   const std::int64_t* block_runs_ = nullptr;
   const FilterPanels<T>* panels_ = nullptr;  ///< while run() lasts: scratch goes back in the order it came
   const T* bias_ = nullptr;
+  const std::int64_t* short_terms_ = nullptr;  ///< of short tiles, while run() lasts; else null
 };
 
 }  // namespace

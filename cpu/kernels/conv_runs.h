@@ -46,22 +46,23 @@ inline std::int64_t classify(const PassAxis& axis, AxisClass* classes) {
   return count;
 }
 
-/// What tiles of a task's positions cost, in rows: every tile counts one more for its share of B.
+/// What tiles of a task's positions cost, in rows: every tile counts one more for its share of B, and one of
+/// few sums waits for each multiply-add.
 template <class T>
 double tile_cost(const TileSet<T>& tiles, std::int64_t positions) {
+  constexpr std::int64_t kSums = 8;  // that keep two units busy
   double cost = 0;
   for (std::int64_t height = 0; positions > 0; positions -= height) {
     height = tiles.height(positions);
-    cost += static_cast<double>(height + 1);
+    cost += static_cast<double>(std::max(height, kSums / tiles.vectors) + 1);
   }
   return cost;
 }
 
-/// Whether tasks of so many planes and rows save time when every class leaves its border out.
+/// What the tasks of so many planes and rows cost when every class leaves its border out.
 template <class T>
-bool worth_leaving_out(const TileSet<T>& tiles, const Pass& pass, std::span<const AxisClass> rows,
+double cost_of_classes(const TileSet<T>& tiles, std::span<const AxisClass> rows,
                        std::span<const AxisClass> columns, std::int64_t unit_planes, std::int64_t unit_rows) {
-  const PassAxis &height = pass.axis[1], &width = pass.axis[2];
   double cost = 0;
   for (const AxisClass& row : rows)
     for (const AxisClass& column : columns) {
@@ -72,10 +73,7 @@ bool worth_leaving_out(const TileSet<T>& tiles, const Pass& pass, std::span<cons
           static_cast<double>(high * (row.tap_end - row.tap_begin) * (column.tap_end - column.tap_begin)) /
           static_cast<double>(high_of_unit);
     }
-  const double whole = tile_cost(tiles, unit_planes * unit_rows * width.outputs) *
-                       static_cast<double>(height.taps * width.taps * height.outputs) /
-                       static_cast<double>(unit_rows);
-  return cost < 0.96 * whole;
+  return cost;
 }
 
 /// Runs of a block: block_runs[b] .. block_runs[b + 1], counted from runs[0]. Taps that touch in memory
@@ -112,6 +110,12 @@ inline void plan_runs(const Pass& pass, const RunPitches& pitches, const AxisCla
         }
       }
   block_runs[block + 1] = count;
+}
+
+/// The terms of runs that leave none out, one by one.
+inline void list_terms(const Run* runs, std::int64_t count, std::int64_t* terms) {
+  for (const Run* run = runs; run != runs + count; ++run)
+    for (std::int64_t i = 0; i < run->length; ++i) *terms++ = run->offset + i;
 }
 
 }  // namespace isobit::cpu::gemm

@@ -135,6 +135,22 @@ bool split_groups_f64(const double* from, std::int64_t pitch, std::int64_t pixel
   return split_groups(from, pitch, pixels, groups, channels, to, to_pitch, group_pitch);
 }
 
+// A vector of addresses at a time: one each would count beside tiles of few terms.
+void put_addresses(std::uintptr_t first, std::uintptr_t step, std::int64_t count, std::uintptr_t* to) {
+  constexpr hn::CappedTag<std::uint64_t, 8> d;
+  constexpr std::int64_t lanes = hn::MaxLanes(d);
+  static_assert(sizeof(std::uintptr_t) == sizeof(std::uint64_t));
+  std::uint64_t start[static_cast<std::size_t>(lanes)];
+  std::uint64_t* const from = start;
+  for (std::int64_t i = 0; i < lanes; ++i) from[i] = first + static_cast<std::uint64_t>(i) * step;
+  auto addresses = hn::LoadU(d, from);
+  const auto next = hn::Set(d, static_cast<std::uint64_t>(lanes) * step);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes, addresses = hn::Add(addresses, next))
+    hn::StoreU(addresses, d, reinterpret_cast<std::uint64_t*>(to + i));
+  for (; i < count; ++i) to[i] = first + static_cast<std::uint64_t>(i) * step;
+}
+
 void transpose_f32(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                    float* to, std::int64_t to_stride) {
   transpose(from, from_stride, rows, columns, to, to_stride);
@@ -151,11 +167,16 @@ HWY_AFTER_NAMESPACE();
 namespace isobit::cpu {
 HWY_EXPORT(split_groups_f32);
 HWY_EXPORT(split_groups_f64);
+HWY_EXPORT(put_addresses);
 HWY_EXPORT(transpose_f32);
 HWY_EXPORT(transpose_f64);
 }  // namespace isobit::cpu
 
 namespace isobit::cpu::gemm {
+
+void put_addresses(std::uintptr_t first, std::uintptr_t step, std::int64_t count, std::uintptr_t* to) {
+  HWY_DYNAMIC_DISPATCH(put_addresses)(first, step, count, to);
+}
 
 void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                float* to, std::int64_t to_stride) {

@@ -85,6 +85,15 @@ template <class T>
 void split_groups(Source from, std::int64_t pitch, std::int64_t pixels, std::int64_t groups,
                   std::int64_t channels, T* to, std::int64_t to_pitch, std::int64_t group_pitch);
 
+/// to[i] = first + i * step for i < count, as addresses: of what lies evenly apart.
+void put_addresses(std::uintptr_t first, std::uintptr_t step, std::int64_t count, std::uintptr_t* to);
+template <class T>
+void put_pointers(T* first, std::int64_t step, std::int64_t count, T** to) {
+  static_assert(sizeof(T*) == sizeof(std::uintptr_t));
+  put_addresses(reinterpret_cast<std::uintptr_t>(first), static_cast<std::uintptr_t>(step) * sizeof(T), count,
+                reinterpret_cast<std::uintptr_t*>(to));
+}
+
 /// to[i * to_stride + j] = from[j * from_stride + i] for i < rows, j < columns.
 void transpose(const float* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                float* to, std::int64_t to_stride);
