@@ -88,6 +88,8 @@ struct ColumnProblem {
   std::int64_t leaf_rows = 0;
   /// Bytes read for one term.
   std::int64_t bytes = 4;
+
+  bool past_caches = false;  ///< no cache holds what is summed
 };
 
 /// The accumulators of a tile: kSums rows.
@@ -148,14 +150,21 @@ inline constexpr int kSideBySide = 4;
 /// Rows that are added at a time.
 inline constexpr int kStep = 8;
 
-/// acc = the chain of the cursor's next `count` rows. Rows as long as a tile are added one by one: in the
-/// order in which they lie in memory, of which the processor reads ahead best.
+/// Whether rows are added one by one: in the order in which they lie in memory, of which the processor reads
+/// ahead best. Those as long as a tile are, and shorter ones where no cache holds what is summed; where one
+/// does, eight at a time take fewer instructions.
+template <class T, class Term>
+bool takes_single_rows(std::int64_t width, bool past) {
+  return Term::kSums == 1 && (width == kColumns<T> || (past && width >= kColumns<T> / 8));
+}
+
+/// acc = the chain of the cursor's next `count` rows.
 template <class T, class Term>
 void column_block(const Term& term, Cursor& cursor, std::int64_t count, std::int64_t column,
-                  std::int64_t width, T* acc) {
+                  std::int64_t width, bool past, T* acc) {
   std::int64_t offset[kStep];
   clear_tile<T, Term::kSums>(acc, width);
-  const bool one_by_one = Term::kSums == 1 && width == kColumns<T>;
+  const bool one_by_one = takes_single_rows<T, Term>(width, past);
   for (; count >= kStep && !one_by_one; count -= kStep) {
     for (int r = 0; r < kStep; ++r) offset[r] = cursor.next();
     add_rows<kStep>(term, offset, column, width, acc);
@@ -186,7 +195,7 @@ void column_blocks(const Term& term, Cursor& cursor, std::int64_t column, std::i
 /// total = the blocked chain of the cursor's next `count` rows. `room` is for kSideBySide more tiles.
 template <class T, class Term>
 void column_chain(const Term& term, Cursor& cursor, std::int64_t count, std::int64_t column,
-                  std::int64_t width, T* total, T* room) {
+                  std::int64_t width, bool past, T* total, T* room) {
   constexpr std::int64_t tile = Term::kSums * kColumns<T>;
   bool first = true;
   const auto join = [&](const T* block) {
@@ -201,7 +210,7 @@ void column_chain(const Term& term, Cursor& cursor, std::int64_t count, std::int
   }
   for (; count > 0 || first; count -= std::min(count, numerics::kBlock)) {
     T* const acc = first ? total : room;
-    column_block(term, cursor, std::min(count, numerics::kBlock), column, width, acc);
+    column_block(term, cursor, std::min(count, numerics::kBlock), column, width, past, acc);
     join(acc);
   }
 }
@@ -221,7 +230,7 @@ void column_leaves(const Term& term, const ColumnProblem& p, std::int64_t first,
   std::uint64_t done = 0;
   for (std::int64_t leaf = first; leaf < last; ++leaf, ++done) {
     const std::int64_t rows = std::min(p.leaf_rows, total_rows - leaf * p.leaf_rows);
-    column_chain(term, cursor, rows, column, width, result, block);
+    column_chain(term, cursor, rows, column, width, p.past_caches, result, block);
     int level = 0;
     for (; (done >> level & 1) != 0; ++level)
       add_tile<T, Term::kSums>(result, stack.data() + tile * level, result, width);
@@ -273,7 +282,7 @@ void column_sums(const ColumnProblem& p, const Term& term, const Done& done) {
     if (p.leaf_rows == 0) {
       Scratch<T> block(tile * kSideBySide);
       Cursor cursor(p.rows, 0);
-      column_chain(here, cursor, rows, column, width, result, block.data());
+      column_chain(here, cursor, rows, column, width, p.past_caches, result, block.data());
     } else if (leaves == 0) {
       clear_tile<T, Term::kSums>(result, width);
     } else {

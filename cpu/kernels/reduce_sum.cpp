@@ -8,6 +8,7 @@
 #include "cpu/kernels/columns-inl.h"
 #include "cpu/kernels/lanes-inl.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/runtime/properties.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -20,12 +21,12 @@ struct PlainTerm {
   static constexpr int kSums = 1;
   using Row = const S*;
   const S* x;
-  const S* last;  // of all
-  PlainTerm at(std::int64_t offset) const { return {x + offset, last}; }
+  std::int64_t ahead;  // how far what is asked for lies behind what is added
+  PlainTerm at(std::int64_t offset) const { return {x + offset, ahead}; }
   Row row(std::int64_t offset) const { return x + offset; }
   template <bool kTail>
   HWY_INLINE void add(Row row, std::int64_t column, std::int64_t lanes, Vec<T>* sum) const {
-    ask_next_page(row + column, last);
+    __builtin_prefetch(row + column + ahead);  // beyond the last row too: asking reads nothing
     sum[0] += load_some<T, kTail>(row + column, lanes);
   }
 };
@@ -126,7 +127,10 @@ void sum_columns(const ReduceGeometry& g, int rank, const S* x, R* out) {
     out[0] = numerics::cast<R>(sum_vector(x, g.extent[0]));
     return;
   }
-  column_sums<T>(p, PlainTerm<S>{x, x + (std::max<std::int64_t>(stride, 1) - 1)},
+  p.past_caches = stride > last_level_cache() / p.bytes;
+  // Two pages, or a row where rows are longer than that.
+  constexpr std::int64_t kAhead = 8192 / sizeof(S);
+  column_sums<T>(p, PlainTerm<S>{x, std::max(p.width, kAhead)},
                  [&](std::int64_t o, std::int64_t column, std::int64_t width, const T* tile) {
                    R* to = out + o * p.width + column;
                    if constexpr (std::is_same_v<R, T>) {

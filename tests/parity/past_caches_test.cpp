@@ -3,8 +3,10 @@
 // border is stored plainly.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "core/backend.h"
 #include "cpu/kernels/conv_backward_filter.h"
@@ -146,6 +148,26 @@ TEST_F(PastCaches, Norms) {
         DType::f32, n,
         [&](View dx) { fast::norm_backward(g, 1e-5, dy.view(), x.view(), m, v, gamma.view(), dx); },
         [&](View dx) { plain::norm_backward(g, 1e-5, dy.view(), x.view(), m, v, gamma.view(), dx); });
+  }
+}
+
+// What is summed is beyond the caches, not the result: rows are then added one by one, of a whole tile of
+// columns and of a part that ends within a register; over positions, and over the batch too.
+TEST_F(PastCaches, Sums) {
+  constexpr std::int64_t kPositions = 23, kColumns = 1172;
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    const std::int64_t samples = rows_beyond(kPositions * kColumns, dtype);
+    const FencedBuffer x = uniform(dtype, samples * kPositions * kColumns, 1);
+    for (const bool batch : {false, true}) {
+      const std::array<int, 2> axes{1, 0};
+      const ReduceGeometry g =
+          make_reduce_geometry(Shape{samples, kPositions, kColumns}, std::span(axes).first(batch ? 2 : 1));
+      FencedBuffer expected(dtype, g.kept()), got(dtype, g.kept());
+      plain::reduce_sum(g, x.view(), expected.view());
+      fast::reduce_sum(g, x.view(), got.view());
+      EXPECT_TRUE(got.fences_hold());
+      EXPECT_TRUE(equal_bits(expected.read(), got.read()));
+    }
   }
 }
 
