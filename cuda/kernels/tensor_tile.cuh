@@ -151,39 +151,58 @@ __device__ inline void first_sum(int* row, int* column) {
   *column = warp % T::kWarpsN * T::kColumnTiles * 8 + lane % 4 * 2;
 }
 
+/// Two neighbours as they are stored, rounded by the instruction that the unit's operands take.
+template <class S>
+__device__ inline Pack<S, 2> stored(float low, float high) {
+  if constexpr (std::is_same_v<S, float>) {
+    return {{low, high}};
+  } else {
+    std::uint32_t both;
+    if constexpr (std::is_same_v<S, f16>)
+      both = pack_f16(low, high);
+    else
+      both = pack_bf16(low, high);
+    return {{S{static_cast<std::uint16_t>(both)}, S{static_cast<std::uint16_t>(both >> 16)}}};
+  }
+}
+
 /// Bias, activation, rounding, and out. Four lanes write 8 neighbours of a row.
 template <class S, class T>
 __device__ inline void store_sums(const Gemm& p, const GemmMaps& maps, const TilePlace& at,
                                   const float (&sum)[T::kRowTiles][T::kColumnTiles][4]) {
   int row, column;
   first_sum<T>(&row, &column);
+  // Within the tile 32 bits do: they save registers.
+  const std::int64_t m0 = at.m_tile * T::kM, n0 = at.n_tile * T::kN, k0 = at.batch * p.bias_batch + n0;
+  const int rows = maps.rows - m0 < T::kM ? static_cast<int>(maps.rows - m0) : T::kM;
+  const int columns = p.columns - n0 < T::kN ? static_cast<int>(p.columns - n0) : T::kN;
 #pragma unroll
   for (int i = 0; i < T::kRowTiles; ++i)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const std::int64_t m = at.m_tile * T::kM + row + i * 16 + half * 8;
-      if (m >= maps.rows) continue;
-      S* const out = static_cast<S*>(p.out) + (at.batch * p.out_batch + place(maps.out_rows, m));
+      const int m = row + i * 16 + half * 8;
+      if (m >= rows) continue;
+      S* const out = static_cast<S*>(p.out) + (at.batch * p.out_batch + place(maps.out_rows, m0 + m) + n0);
 #pragma unroll
       for (int j = 0; j < T::kColumnTiles; ++j) {
-        const std::int64_t n = at.n_tile * T::kN + column + j * 8, k = at.batch * p.bias_batch + n;
-        if (n >= p.columns) continue;
-        Pack<S, 2> two;
-        two.at[0] = numerics::cast<S>(finished<S>(p.finish, k, sum[i][j][half * 2]));
-        if (n + 1 < p.columns)
-          two.at[1] = numerics::cast<S>(finished<S>(p.finish, k + 1, sum[i][j][half * 2 + 1]));
+        const int n = column + j * 8;
+        if (n >= columns) continue;
+        const bool both = n + 1 < columns;
+        const float low = finished<S>(p.finish, k0 + n, sum[i][j][half * 2]);
+        const float high = both ? finished<S>(p.finish, k0 + n + 1, sum[i][j][half * 2 + 1]) : 0.0f;
+        const Pack<S, 2> two = stored<S>(low, high);
         if (p.out_vector) {  // then columns are even
           store_pack(out + n, two);
         } else {
           out[n] = two.at[0];
-          if (n + 1 < p.columns) out[n + 1] = two.at[1];
+          if (both) out[n + 1] = two.at[1];
         }
       }
     }
 }
 
 template <class S, Unit kUnit, class T, Lie kA, Lie kB>
-__global__ void __launch_bounds__(T::kThreads) tensor_tile(TensorProduct product) {
+__global__ void __launch_bounds__(T::kThreads, 1) tensor_tile(TensorProduct product) {
   constexpr int kSlab = kTensorSlab<S>, kStep = kUnit == Unit::tf32 ? 8 : 16;
   using SlabA = TensorSlab<S, T::kM, kA>;
   using SlabB = TensorSlab<S, T::kN, kB>;
@@ -283,16 +302,17 @@ __global__ void __launch_bounds__(T::kThreads) tensor_tile(TensorProduct product
     const S* const b_slab = a_slab + SlabA::kElements;
 #pragma unroll
     for (int term = 0; term < kSlab; term += kStep) {
-      std::uint32_t a[T::kRowTiles][4], b[T::kColumnTiles / 2][2][2];
-#pragma unroll
-      for (int i = 0; i < T::kRowTiles; ++i) load_a<S, kUnit, T::kM, kA>(a_slab, row0 + i * 16, term, a[i]);
+      std::uint32_t b[T::kColumnTiles / 2][2][2];
 #pragma unroll
       for (int j = 0; j < T::kColumnTiles / 2; ++j)
         load_b<S, kUnit, T::kN, kB>(b_slab, column0 + j * 16, term, b[j]);
 #pragma unroll
-      for (int i = 0; i < T::kRowTiles; ++i)
+      for (int i = 0; i < T::kRowTiles; ++i) {
+        std::uint32_t a[4];
+        load_a<S, kUnit, T::kM, kA>(a_slab, row0 + i * 16, term, a);
 #pragma unroll
-        for (int j = 0; j < T::kColumnTiles; ++j) multiply<kUnit>(sum[i][j], a[i], b[j / 2][j % 2]);
+        for (int j = 0; j < T::kColumnTiles; ++j) multiply<kUnit>(sum[i][j], a, b[j / 2][j % 2]);
+      }
     }
     stage = stage + 1 == kTensorStages ? 0 : stage + 1;
   }
