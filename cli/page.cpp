@@ -13,7 +13,7 @@ constexpr const char* kStyle = R"css(
          max-width: 1200px; overflow-wrap: anywhere; }
   h1 { font-size: 26px; } h2 { font-size: 21px; margin: 36px 0 4px; border-top: 1px solid #ccc; padding-top: 16px; }
   h3 { font-size: 17px; margin: 20px 0 2px; } p { margin: 4px 0 8px; max-width: 75ch; }
-  .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start; }
+  .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start; } .row .row { flex-wrap: nowrap; }
   figure { margin: 0; max-width: 100%; } figcaption { font-size: 13px; line-height: 1.25; }
   img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; border: 1px solid #bbb; box-sizing: border-box; }
   .bar { display: grid; grid-template-columns: minmax(6em, 11em) 1fr 4.5em; gap: 8px; max-width: 560px; font-size: 14px; }

@@ -18,7 +18,8 @@ class Page {
   /// level 1 to 3.
   void heading(int level, const std::string& text);
   void paragraph(const std::string& text);
-  /// Figures stand beside each other as far as there is room, between begin_row and end_row.
+  /// Figures stand beside each other as far as there is room, between begin_row and end_row; those of a row
+  /// within a row always.
   void begin_row();
   void end_row();
   /// `width`: how many pixels of the screen the picture is wide (less where the screen has less). The caption

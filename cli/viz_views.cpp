@@ -228,10 +228,12 @@ void show_unit(Page& page, const nn::Layer& net, const nn::Unit& unit, const Ten
     const nn::InputView view = nn::saliency(net, sample, unit);
     const auto label =
         static_cast<std::size_t>(dataset->labels.data<std::int64_t>()[static_cast<std::size_t>(row)]);
+    page.begin_row();  // the two stay side by side
     page.figure(framed(shown, view), screen(shown.shape(1), 112),
                 fmt::format("{:.3g}: {} (no. {})", value, dataset->classes[label], row));
     page.figure(signed_picture(nn::deconvolution(net, sample, unit).gradient), screen(shown.shape(1), 112),
                 "");
+    page.end_row();
   }
   page.end_row();
 }

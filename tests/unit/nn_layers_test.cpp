@@ -205,6 +205,34 @@ TEST(NnLayers, SummaryOfAResidualNetworkAndSharedLayers) {
   EXPECT_EQ((nn::Sequential{shared, nn::ReLU(), shared}.summarize({4}).parameters), 20);
 }
 
+/// Asks for as many parameters as the test says.
+class Growing : public nn::Module {
+ public:
+  nn::Plan plan(const Shape& in) const override {
+    nn::Plan plan;
+    plan.output = in;
+    for (int i = 0; i < wanted; ++i)
+      plan.parameters.push_back({fmt::format("p{}", i), Shape{1}, nn::zeros(), {}, false});
+    return plan;
+  }
+  Tensor forward(const Tensor& x) override { return x; }
+  std::string kind() const override { return "Growing"; }
+  static inline int wanted = 1;
+};
+
+TEST(Nn, APlanThatGrowsIsRefused) {
+  const nn::Layer layer = nn::make<Growing>();
+  Growing::wanted = 1;
+  layer.build({3});
+  ASSERT_EQ(layer.parameters().size(), 1u);
+  Growing::wanted = 2;
+  const std::string message = message_of([&] { layer.build({3}); });
+  EXPECT_NE(message.find("Growing"), std::string::npos) << message;
+  EXPECT_NE(message.find("was built with 1 parameters or buffers, its plan for an input of [3] has 2"),
+            std::string::npos)
+      << message;
+}
+
 class Gate : public nn::Module {
  public:
   Gate() {
