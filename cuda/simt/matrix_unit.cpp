@@ -49,7 +49,8 @@ float add_group(float before, const double* products) {
   for (int i = 0; i < kGroup; ++i) sum += static_cast<std::int64_t>(products[i] * up);
   std::int64_t cut = 1;
   while (std::abs(sum / cut) >= std::int64_t{1} << 24) cut *= 2;
-  return static_cast<float>(static_cast<double>(sum / cut * cut) * down);
+  sum -= sum % cut;
+  return static_cast<float>(static_cast<double>(sum) * down);
 }
 
 template <MatrixType kType>
