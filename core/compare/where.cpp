@@ -179,28 +179,13 @@ class Counter {
     return fmt::format("({})", fmt::join(at, ","));
   }
 
-  /// Whether every line of a phase is wrong where one is: else the lines say more.
-  bool whole_phases() const {
-    for (const Axis& a : axes_) {
-      if (a.role != Role::space || a.stride == 1) continue;
-      std::vector<bool> with(static_cast<std::size_t>(a.stride)), without = with;
-      for (std::size_t i = 0; i < a.wrong.size(); ++i) {
-        const auto phase = static_cast<std::size_t>(phase_of(a, static_cast<std::int64_t>(i)));
-        (a.wrong[i] > 0 ? with : without)[phase] = true;
-      }
-      for (std::size_t i = 0; i < with.size(); ++i)
-        if (with[i] && without[i]) return false;
-    }
-    return true;
-  }
-
   std::string words() {
     std::vector<std::string> parts;
     // Phases first: rows that only repeat what they say are left out.
     std::vector<std::string> phases;
     for (std::size_t i = 0; i < phase_wrong_.size(); ++i)
       if (phase_wrong_[i] > 0) phases.push_back(phase_name(static_cast<std::int64_t>(i)));
-    const bool by_phase = phases_ > 1 && phases.size() <= phase_wrong_.size() / 2 && whole_phases();
+    const bool by_phase = phases_ > 1 && phases.size() <= phase_wrong_.size() / 2;
     if (by_phase) {
       std::vector<std::int64_t> strides;
       for (const Axis& a : axes_)
