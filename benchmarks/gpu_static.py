@@ -9,8 +9,8 @@ BUILD is a build for virtual architectures, build/cuda if not given:
 Counts of memory come from the traced program (cmake --build build/release --target isobit_traced), where it was built.
 
   --json    the last line of stdout is {"kernels": [...], "counts": [...], "shapes": [...]}; docs/gpu-static.md says what is in it
-  --write   writes docs/gpu-static.md
-  --file    looks at the kernels of one file alone
+  --write   writes docs/gpu-static.md, which holds the kernels of products and convolutions, and looks at no others
+  --file    looks at the kernels of one file alone, or of those that a pattern names ('conv_*.cu')
 
 nvdisasm is that of the toolkit, of PATH, or PyPI's nvidia-cuda-nvdisasm, which is installed into build/nvdisasm when needed.
 """
@@ -38,6 +38,7 @@ loader = importlib.machinery.SourceFileLoader("kernel_table", str(ROOT / "script
 kernel_table = importlib.util.module_from_spec(importlib.util.spec_from_loader("kernel_table", loader))
 loader.exec_module(kernel_table)
 
+PAGE_FILES = ("conv_*.cu", "gemm*.cu")
 # The general tile of exact f32: what most convolutions and matrix products with multiples of four channels run through.
 MAIN_TILE = re.compile(r"gemm_\w*tile<float, Tile<128, 128, 8, 8>")
 
@@ -110,13 +111,12 @@ def main():
     options = parser.parse_args()
     arches = [int(arch) for arch in options.arch.split(",")]
     if options.write and (options.file or arches != list(kernel_table.LIMITS)):
-        sys.exit("--write takes every kernel and architecture")
-    kernels = kernels_of(options.build, arches, options.file)
+        sys.exit("--write takes every architecture and files of its own")
+    files = PAGE_FILES if options.write else (options.file,)
+    kernels = [row for file in files for row in kernels_of(options.build, arches, file)]
     counted = counts.measure(TRACED)
     if counted is None:
-        print(f"{TRACED} was not built: what memory must move was not counted", file=sys.stderr)
-        if options.write:
-            sys.exit("--write needs it: cmake --build build/release --target isobit_traced")
+        print(f"{TRACED} was not built (target isobit_traced): what memory must move was not counted", file=sys.stderr)
     shapes = roofline.shapes_in(ROOT / "benchmarks" / "shapes" / "anchor.txt")
     text = page.render(kernels, counted or [], shapes, kernel_table.ptxas_version())
     if options.write:
