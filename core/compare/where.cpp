@@ -179,13 +179,28 @@ class Counter {
     return fmt::format("({})", fmt::join(at, ","));
   }
 
+  /// Whether half of a phase's lines at least are wrong where one is: else the lines say more.
+  bool whole_phases() const {
+    for (const Axis& a : axes_) {
+      if (a.role != Role::space || a.stride == 1) continue;
+      std::vector<std::int64_t> with(static_cast<std::size_t>(a.stride)), all = with;
+      for (std::size_t i = 0; i < a.wrong.size(); ++i) {
+        const std::int64_t phase = phase_of(a, static_cast<std::int64_t>(i));
+        with[static_cast<std::size_t>(phase)] += a.wrong[i] > 0;
+        ++all[static_cast<std::size_t>(phase)];
+      }
+      for (std::size_t i = 0; i < with.size(); ++i)
+        if (with[i] > 0 && with[i] < all[i] - with[i]) return false;
+    }
+    return true;
+  }
   std::string words() {
     std::vector<std::string> parts;
     // Phases first: rows that only repeat what they say are left out.
     std::vector<std::string> phases;
     for (std::size_t i = 0; i < phase_wrong_.size(); ++i)
       if (phase_wrong_[i] > 0) phases.push_back(phase_name(static_cast<std::int64_t>(i)));
-    const bool by_phase = phases_ > 1 && phases.size() <= phase_wrong_.size() / 2;
+    const bool by_phase = phases_ > 1 && phases.size() <= phase_wrong_.size() / 2 && whole_phases();
     if (by_phase) {
       std::vector<std::int64_t> strides;
       for (const Axis& a : axes_)

@@ -288,6 +288,17 @@ TEST(Compare, Features) {
   EXPECT_LE(j.where.map.data<float>()[9], 1);
 }
 
+TEST(Compare, ARowIsNoPhase) {
+  // The top row of a transposed convolution is one of many in its phase.
+  const PlainConv c{.n = 2, .h = 9, .w = 8, .c = 2, .k = 3, .r = 3, .s = 3, .stride = 2};
+  const Problem p = plain_problem(c, Result::dx);
+  std::vector<float> values = run(p).to_vector<float>();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (i / 16 % 9 == 0) values[i] += 1;
+  EXPECT_NE(judge(p, from_vector(values, c.x_shape())).where.words.find("lie in the top border row"),
+            std::string::npos);
+}
+
 TEST(Compare, StridesOfAnySize) {
   // Their product is 0 in 64 bits.
   Problem p;
