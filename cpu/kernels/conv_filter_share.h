@@ -32,7 +32,7 @@ constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
 /// Columns of a task: of few rows more, for every chunk of columns reads all of x.
 inline std::int64_t chunk_columns(std::int64_t rows) {
   constexpr std::int64_t kLeast = 128, kMost = 256;
-  return std::clamp(kChunkElements / rows, kLeast, kMost);
+  return std::clamp(kChunkElements / std::max<std::int64_t>(rows, 1), kLeast, kMost);
 }
 
 /// As few more row chunks than `chunks`, of at most `most`, as keep all threads busy to the end: every task

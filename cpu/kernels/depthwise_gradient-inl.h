@@ -99,7 +99,7 @@ struct GradientTile {
   // the sums of two vectors.
   static HWY_INLINE V loaded_once(const T* from) {
     V v = load<T>(from);
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX3 && HWY_COMPILER_GCC_ACTUAL
     if constexpr (kVectors > 1) asm("" : "+v"(v.raw));
 #endif
     return v;

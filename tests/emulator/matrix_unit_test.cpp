@@ -82,12 +82,12 @@ TEST_F(MatrixUnit, MultipliesIntegersExactly) {
     launch(multiply, dim3(1), dim3(32), 0, nullptr, type, static_cast<const float*>(device(a)),
            static_cast<const float*>(device(b)), on_device);
     const std::vector<float> got = host(on_device, 128);
-    for (int row = 0; row < 16; ++row)
-      for (int column = 0; column < 8; ++column) {
-        float sum = d[static_cast<std::size_t>(row * 8 + column)];
-        for (int k = 0; k < terms; ++k)
-          sum += a[static_cast<std::size_t>(row * terms + k)] * b[static_cast<std::size_t>(k * 8 + column)];
-        EXPECT_EQ(got[static_cast<std::size_t>(row * 8 + column)], sum)
+    const auto count = static_cast<std::size_t>(terms);
+    for (std::size_t row = 0; row < 16; ++row)
+      for (std::size_t column = 0; column < 8; ++column) {
+        float sum = d[row * 8 + column];
+        for (std::size_t k = 0; k < count; ++k) sum += a[row * count + k] * b[k * 8 + column];
+        EXPECT_EQ(got[row * 8 + column], sum)
             << static_cast<int>(type) << " " << row << "," << column;
       }
     expect_fine();
