@@ -87,8 +87,7 @@ TEST_F(MatrixUnit, MultipliesIntegersExactly) {
       for (std::size_t column = 0; column < 8; ++column) {
         float sum = d[row * 8 + column];
         for (std::size_t k = 0; k < count; ++k) sum += a[row * count + k] * b[k * 8 + column];
-        EXPECT_EQ(got[row * 8 + column], sum)
-            << static_cast<int>(type) << " " << row << "," << column;
+        EXPECT_EQ(got[row * 8 + column], sum) << static_cast<int>(type) << " " << row << "," << column;
       }
     expect_fine();
   }
