@@ -40,8 +40,8 @@ std::string describe(Math math) {
   return fmt::format("{} ({})", n.name, n.meaning);
 }
 
-MathScope::MathScope(Math math) : before_(in_force()) {
-  in_force() = math;
+MathScope::MathScope(std::optional<Math> math) : before_(in_force()) {
+  in_force() = math.value_or(before_);
 }
 MathScope::~MathScope() {
   in_force() = before_;

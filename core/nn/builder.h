@@ -24,6 +24,7 @@ struct Builder {
   }
   static const std::vector<Named>& parameters(const Module& m) { return m.parameters_; }
   static const std::vector<Named>& buffers(const Module& m) { return m.buffers_; }
+  static std::optional<Math> math(const Module& m) { return m.math_; }
   static void set_training(Module& m, bool on) { m.training_ = on; }
   static void make_parameters(Module& m, const std::string& path, const Shape& in, const Plan& plan);
 };

@@ -92,6 +92,7 @@ Tensor Layer::run(const Tensor& x, const Behind* behind) const {
       current_part("nn", x.shape(0)).first == 0)
     m.state_->step = m.state_->next_step++;
   DepthGuard guard;
+  const MathScope arithmetic(m.math_);
   try {
     return behind != nullptr ? m.forward_with(x, *behind) : m.forward(x);
   } catch (const OutOfMemory&) {

@@ -95,6 +95,14 @@ bool Layer::training() const {
   return module().training_;
 }
 
+const Layer& Layer::set_math(std::optional<Math> math) const {
+  module().math_ = math;
+  return *this;
+}
+std::optional<Math> Layer::math() const {
+  return module().math_;
+}
+
 void Layer::zero_grad() const {
   for (Tensor& parameter : parameters()) parameter.zero_grad();
 }

@@ -2,6 +2,7 @@
 #include <isobit/nn_module.h>
 
 #include <array>
+#include <map>
 #include <unordered_set>
 
 #include "core/nn/builder.h"
@@ -42,16 +43,29 @@ std::string rule(const std::array<std::size_t, kColumns>& width, const char* lef
   return text + "\n";
 }
 
+/// The arithmetic by path of m and all below it, which is called in `around`.
+using MathByPath = std::map<std::string, Math>;
+void find_math(const Module& m, const std::string& path, Math around, MathByPath& found) {
+  const Math math = Builder::math(m).value_or(around);
+  found[path] = math;
+  for (const Child& child : m.children())
+    find_math(child.layer.module(), path.empty() ? child.name : path + "." + child.name, math, found);
+}
+
 }  // namespace
 
 Summary Layer::summarize(const Shape& sample) const {
   Summary summary;
   summary.input = sample;
+  MathByPath math;
+  find_math(module(), "", current_math(), math);
+  summary.math = math.at("");
   std::unordered_set<Module*> seen;
   module().walk("", sample, [&](Module& m, const std::string& path, const Shape&, const Plan& plan) {
     if (!m.children().empty() && plan.parameters.empty() && plan.buffers.empty() && plan.output.rank() == 0)
       return;  // a container: its parts have lines of their own
-    SummaryRow row{path, m.describe(), plan.output, 0, 0, plan.multiply_adds};
+    SummaryRow row{path, m.describe(), plan.output, 0, 0, plan.multiply_adds, summary.math};
+    if (const auto found = math.find(path); found != math.end()) row.math = found->second;
     Builder::for_each(m, [&](Module& part) {
       if (!seen.insert(&part).second) return;  // shared parameters count once
       if (&part == &m) {
@@ -79,11 +93,18 @@ std::string Layer::summary(const Shape& sample) const {
 }
 
 std::string Summary::to_string() const {
+  // Not of a ReLU: without products it says nothing.
+  const auto own_math = [&](const SummaryRow& row) {
+    return row.math == math || (row.multiply_adds == 0 && row.parameters == 0)
+               ? std::string()
+               : fmt::format(" in {}", name_of(row.math));
+  };
   std::vector<Line> lines;
   lines.push_back({"path", "layer", "output", "parameters", "multiply-adds"});
   lines.push_back({"", "input", extents(input), "", ""});
   for (const SummaryRow& row : rows)
-    lines.push_back({row.path, row.kind, extents(row.output), row.parameters ? grouped(row.parameters) : "",
+    lines.push_back({row.path, row.kind + own_math(row), extents(row.output),
+                     row.parameters ? grouped(row.parameters) : "",
                      row.multiply_adds ? grouped(row.multiply_adds) : ""});
   lines.push_back({"", "total", "", grouped(parameters), grouped(multiply_adds)});
   std::array<std::size_t, kColumns> width{};
@@ -100,7 +121,7 @@ std::string Summary::to_string() const {
   }
   text += rule(width, "└", "┴", "┘");
   if (buffers) text += fmt::format("and {} numbers in buffers (running statistics)\n", grouped(buffers));
-  return text;
+  return text + fmt::format("arithmetic {}\n", describe(math));
 }
 
 }  // namespace isobit::nn

@@ -151,6 +151,7 @@ void refuse_activation(const char* op, const ConvOptions& options) {
 }  // namespace ops
 
 Tensor conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions& options) {
+  const MathScope arithmetic(options.math);
   ops::require_operands("conv", x, w, b);
   const ConvGeometry g = make_conv_geometry("conv", x.shape(), w.shape(), options);
   ops::require_bias("conv", b, g.k);
@@ -161,6 +162,7 @@ Tensor conv(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions
 
 Tensor conv_batch_norm_inference(const Tensor& x, const Tensor& w, const Tensor& b, const GivenNorm& norm,
                                  const ConvOptions& options) {
+  const MathScope arithmetic(options.math);
   constexpr const char* kOp = "conv_batch_norm_inference";
   ops::require_operands(kOp, x, w, b);
   ops::require_defined(kOp, {&norm.mean, &norm.variance});
@@ -192,6 +194,7 @@ Tensor conv_batch_norm_inference(const Tensor& x, const Tensor& w, const Tensor&
 
 Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_shape,
                            const ConvOptions& options) {
+  const MathScope arithmetic(options.math);
   constexpr const char* kOp = "conv_backward_input";
   ops::require_operands(kOp, dy, w);
   ops::refuse_activation(kOp, options);
@@ -202,6 +205,7 @@ Tensor conv_backward_input(const Tensor& dy, const Tensor& w, const Shape& x_sha
 
 Tensor conv_backward_filter(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                             const ConvOptions& options) {
+  const MathScope arithmetic(options.math);
   constexpr const char* kOp = "conv_backward_filter";
   ops::require_operands(kOp, x, dy);
   ops::refuse_activation(kOp, options);
@@ -210,7 +214,8 @@ Tensor conv_backward_filter(const Tensor& x, const Tensor& dy, const Shape& w_sh
   return ops::oriented_filter(ops::conv_backward_filter_recorded(g, x, dy, w_shape), options.flip);
 }
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b, std::optional<Math> math) {
+  const MathScope arithmetic(math);
   ops::require_operands("linear", x, w, b);
   const ConvGeometry g = make_linear_geometry(x.shape(), w.shape());
   ops::require_bias("linear", b, g.k);

@@ -106,6 +106,7 @@ ConvTransposeGeometry make_conv_transpose_geometry(const char* op, const Shape& 
 Tensor conv_transpose(const Tensor& x, const Tensor& w, const Tensor& b,
                       const ConvTransposeOptions& options) {
   constexpr const char* kOp = "conv_transpose";
+  const MathScope arithmetic(options.math);
   ops::require_defined(kOp, {&x, &w});
   ops::require_alike(kOp, x, w);
   if (!is_floating(x.dtype())) fail(kOp, "x is {}, expected a floating dtype", x.dtype());

@@ -55,7 +55,9 @@ Tensor run_matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool trans
 
 }  // namespace
 
-Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b,
+              std::optional<Math> math) {
+  const MathScope arithmetic(math);
   ops::require_defined("matmul", {&a, &b});
   ops::require_alike("matmul", a, b);
   if (!is_floating(a.dtype())) fail("matmul", "operands are {}, expected a floating dtype", a.dtype());

@@ -176,8 +176,11 @@ TEST(NnLayers, SummaryCountsBeforeAnyData) {
   EXPECT_EQ(summary.multiply_adds, 28 * 28 * 32 * 25 + 14 * 14 * 64 * 25 * 32 + 3136 * 512 + 512 * 10);
   ASSERT_EQ(summary.rows.size(), 10u);
   EXPECT_EQ(summary.rows[5].output, (Shape{7, 7, 64}));
-  const std::string table = net.summary({28, 28, 1});
+  std::string table = net.summary({28, 28, 1});
   EXPECT_TRUE(contains(table, "Conv2D(64, 5x5, same)")) << table;
+  const std::string last = "arithmetic exact (one order of summation on every device)\n";
+  ASSERT_TRUE(table.ends_with(last)) << table;
+  table.resize(table.size() - last.size());
   EXPECT_TRUE(contains(table, "1,663,370")) << table;
   // All lines of the frame are equally wide.
   std::size_t width = 0;
@@ -187,6 +190,29 @@ TEST(NnLayers, SummaryCountsBeforeAnyData) {
     if (width == 0) width = columns;
     EXPECT_EQ(columns, width);
   }
+}
+
+TEST(NnLayers, SummaryNamesTheArithmeticOfTheNetworkAndLayersThatHaveAnother) {
+  const nn::Sequential net{nn::Conv2D(4, 3), nn::Sequential{nn::ReLU(), nn::Conv2D(5, 1)}, nn::Conv2D(6, 1)};
+  const auto ends = [&](const char* last) { return net.summary({8, 8, 2}).ends_with(last); };
+  EXPECT_TRUE(ends("arithmetic exact (one order of summation on every device)\n"));
+  {
+    const MathScope scope(Math::fast_f16);
+    EXPECT_TRUE(ends("arithmetic fast-f16 (f32 through f16)\n"));
+    EXPECT_FALSE(contains(net.summary({8, 8, 2}), " in "));
+  }
+  net.set_math(Math::fast);
+  net[1].set_math(Math::exact);
+  const nn::Summary summary = net.summarize({8, 8, 2});
+  EXPECT_EQ(summary.math, Math::fast);
+  std::vector<Math> rows;
+  for (const nn::SummaryRow& row : summary.rows) rows.push_back(row.math);
+  EXPECT_EQ(rows, (std::vector<Math>{Math::fast, Math::exact, Math::exact, Math::fast}));
+  const std::string table = summary.to_string();
+  EXPECT_TRUE(contains(table, "Conv2D(5, 1x1) in exact ")) << table;
+  EXPECT_TRUE(contains(table, "ReLU ")) << table;
+  EXPECT_FALSE(contains(table, "in fast")) << table;
+  EXPECT_TRUE(table.ends_with("arithmetic fast (f32 through tf32)\n")) << table;
 }
 
 TEST(NnLayers, SummaryOfAResidualNetworkAndSharedLayers) {

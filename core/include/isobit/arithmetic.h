@@ -6,11 +6,16 @@
 //   const MathScope fast(Math::fast);     // convolutions and products of this thread while `fast` lives
 //   Tensor y = net(x);
 //
-// Around one call it is that call's, in a module's forward that module's. The backward pass of an op runs in
-// the arithmetic of its forward pass, wherever backward() is called. A device that has no fast algorithm for
-// a problem computes it exactly; ServedCalls (isobit/algorithms.h) tells which ran.
+//   net.set_math(Math::fast_bf16);        // this network's (isobit/nn_module.h)
+//   conv(x, w, b, {.math = Math::exact});  // this call's
+//
+// A call's own stands before that of the innermost layer that has one, and that before the scope's. The
+// backward pass of an op runs in the arithmetic of its forward pass, wherever backward() is called. A device
+// that has no fast algorithm for a problem computes it exactly; ServedCalls (isobit/algorithms.h) tells which
+// ran.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,10 +36,10 @@ Math parse_math(std::string_view name);
 /// The name and what it means: "fast (f32 through tf32)".
 std::string describe(Math math);
 
-/// While alive, convolutions and matrix products of this thread run in this arithmetic.
+/// While alive, convolutions and matrix products of this thread run in this arithmetic; none changes nothing.
 class MathScope {
  public:
-  explicit MathScope(Math math);
+  explicit MathScope(std::optional<Math> math);
   ~MathScope();
   MathScope(const MathScope&) = delete;
   MathScope& operator=(const MathScope&) = delete;

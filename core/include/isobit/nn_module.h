@@ -95,6 +95,13 @@ class Layer {
   bool training() const;
   void zero_grad() const;
 
+  /// The arithmetic of this layer and of all that is in it (isobit/arithmetic.h), forward and, wherever it is
+  /// called, backward; whatever scope calls it. A layer inside that has one of its own keeps it, and so does
+  /// a call with ConvOptions::math. None, as it is at first: that of the layer which it is in, else the
+  /// scope's. summary() names it; files do not hold it.
+  const Layer& set_math(std::optional<Math> math) const;
+  std::optional<Math> math() const;
+
   /// The next training pass is step n: its random draws are keyed by (seed, module path, n, index in the
   /// whole batch). Without it the first pass is step 0 and each further one the next. A resumed run sets it
   /// once; a worker whose parts never begin at sample 0 sets it before every batch.
@@ -102,7 +109,7 @@ class Layer {
   std::uint64_t step() const;
 
   /// A table of layer, output shape, parameters and multiply-adds, for the sample shape of build() or the
-  /// given one.
+  /// given one. Below it the arithmetic; a layer whose own is another one says so in its line.
   std::string summary() const;
   std::string summary(const Shape& sample) const;
   Summary summarize(const Shape& sample) const;
@@ -197,6 +204,7 @@ class Module {
   std::shared_ptr<NetworkState> state_;
   std::string path_;
   Shape input_;
+  std::optional<Math> math_;
   bool training_ = true, built_ = false;
 };
 
@@ -205,11 +213,13 @@ struct SummaryRow {
   std::string path, kind;
   Shape output;
   std::int64_t parameters = 0, buffers = 0, multiply_adds = 0;
+  Math math = Math::exact;  ///< that it runs in where it is called from here: its own, or what is around it
 };
 struct Summary {
   Shape input;
   std::vector<SummaryRow> rows;
   std::int64_t parameters = 0, buffers = 0, multiply_adds = 0;
+  Math math = Math::exact;  ///< the network's, or the scope's
   std::string to_string() const;
 };
 

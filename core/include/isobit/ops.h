@@ -3,6 +3,7 @@
 // the shapes and what was expected. Each op's order of summation is in docs/numerics.md and named here in
 // brackets.
 #pragma once
+#include <isobit/arithmetic.h>
 #include <isobit/ops_pool.h>
 #include <isobit/pad_mode.h>
 #include <isobit/per_axis.h>
@@ -174,12 +175,14 @@ Tensor one_hot(const Tensor& labels, std::int64_t classes, double on = 1, double
                DType dtype = DType::f32);
 Tensor flatten(const Tensor& x, int from_axis = 1);
 
-// ---- matrices
+// ---- matrices. `math`: the arithmetic of the call and of its gradients (isobit/arithmetic.h), else the
+// scope's
 /// [..., m, k] x [..., k, n]; leading axes broadcast. [blocked chain over k; a gradient that reduces over
 /// broadcast axes: sum]
-Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false,
+              std::optional<Math> math = {});
 /// x[n.., c] * w[c, k] + b[k] (b may be undefined). [blocked chain over c; gradient of w: batch tree over n]
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {});
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b = {}, std::optional<Math> math = {});
 
 // ---- convolution
 enum class Activate : std::uint8_t { none, relu, leaky_relu, silu, sigmoid, tanh, gelu };
@@ -195,6 +198,8 @@ struct ConvOptions {
   PadModes mode = PadMode::constant;  ///< what the padding holds, inside the convolution: nothing is copied
   double pad_value = 0;               ///< where an axis' mode is constant
   bool flip = false;                  ///< true convolution: the filters reversed on their spatial axes
+  /// Of this call and its gradients (isobit/arithmetic.h); none: the scope's.
+  std::optional<Math> math = {};
 };
 /// Correlation, as networks use it: x[n, (d,) (h,) w, c] with filters w[(t,) (r,) s, c/groups, k] plus bias
 /// b[k] (may be undefined) gives y[n, (o,) (p,) q, k]. [blocked chain over (t, r, s, c); gradients:
@@ -222,6 +227,7 @@ struct ConvTransposeOptions {
   PerAxis output_padding = 0;
   /// The spatial extents of y themselves; output_padding then stays 0.
   std::optional<PerAxis> output_shape = {};
+  std::optional<Math> math = {};  ///< of this call and its gradients; none: the scope's
 };
 /// The gradient of a convolution as an op of its own: x[n, (d,) (h,) w, c] with the filters w[(t,) (r,) s,
 /// k/groups, c] of a convolution from k to c channels, plus bias b[k] (may be undefined), gives y[n, (o,)
