@@ -185,7 +185,7 @@ std::vector<NamedFilter> parse_matrices(std::string_view text, const std::string
   for (std::string line; std::getline(lines, line);) {
     ++line_number;
     for (char& c : line)
-      if (c == ',' || c == ';' || c == '\t' || c == '\r') c = ' ';
+      if (c == ',' || c == ';' || c == '\t' || c == '\r' || c == '\v' || c == '\f') c = ' ';
     const std::size_t begin = line.find_first_not_of(' ');
     if (begin == std::string::npos || line[begin] == '#') {
       finish();

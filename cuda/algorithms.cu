@@ -7,6 +7,7 @@
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/scatter.cuh"
 #include "cuda/kernels/tensor.h"
+#include "cuda/vendor/vendor.h"
 
 namespace isobit::gpu {
 
@@ -63,7 +64,8 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.matmul.set_fast(
       {{"tensor_cores", kernels::refuse_matmul_tensor, kernels::matmul_tensor},
        {"tensor_cores_128x128", kernels::refuse_matmul_tensor, kernels::matmul_tensor_128x128},
-       {"tensor_cores_64x64", kernels::refuse_matmul_tensor, kernels::matmul_tensor_64x64}});
+       {"tensor_cores_64x64", kernels::refuse_matmul_tensor, kernels::matmul_tensor_64x64},
+       {"cublaslt", vendor::refuse_matmul_cublaslt, vendor::matmul_cublaslt}});
   lists.conv_forward.set_fast(
       {{"tensor_cores", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor},
        {"tensor_cores_128x128", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor_128x128},

@@ -22,7 +22,7 @@ namespace {
 constexpr const char* kKernels[] = {"matmul", "conv_forward", "conv_backward_input", "conv_backward_filter"};
 
 bool is_fast(const std::string& algorithm) {
-  return algorithm.starts_with("tensor_cores");
+  return algorithm.starts_with("tensor_cores") || algorithm == "cublaslt";
 }
 
 /// Calls of each kernel that a fast algorithm served, and others.

@@ -116,6 +116,7 @@ TEST_F(CliPictures, FiltersSayWhatIsWrong) {
   refused({"filters", photo_, "--device", "tpu"}, "tpu");
   refused_bank("", "no matrix in it");
   refused_bank("# only a name\n", "no matrix in it");
+  refused_bank("\n\v\n\f\n", "no matrix in it");
   refused_bank("1 2\n3\n", "line 2: a row of 1 numbers in a matrix of 2 columns");
   refused_bank("1 2x\n", "line 1: '2x' is not a number");
   refused_bank("1 1/0\n", "divides by zero");
