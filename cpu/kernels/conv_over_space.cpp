@@ -1,8 +1,7 @@
 // The driver of conv_over_space.h. Loops, outermost first:
 //
 //   task   a box of positions (conv_over_space_plan.h); its slab of the source, with its border, is
-//   transposed
-//          from [row, column, channel] to [channel, row, column], f16 and bf16 widened
+//          transposed from [row, column, channel] to [channel, row, column], f16 and bf16 widened
 //   phase  the passes that read the slab
 //   tile   vectors of positions, all columns, through all terms
 //
@@ -20,6 +19,7 @@
 #include "cpu/kernels/conv_over_space_runs.h"
 #include "cpu/kernels/conv_over_space_tile.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/runtime/properties.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
 
@@ -45,7 +45,8 @@ class SpaceRunner {
         channels_(pass.channels),
         columns_(pass.columns),
         lane_columns_(pass.columns * plan_.shared),
-        narrow_(size_of(pass.dtype) != sizeof(T)) {}
+        narrow_(size_of(pass.dtype) != sizeof(T)),
+        far_(source_bytes() > static_cast<double>(last_level_cache())) {}
 
   void run() {
     const std::int64_t count = static_cast<std::int64_t>(phases_.size());
@@ -173,6 +174,9 @@ class SpaceRunner {
     const std::int64_t widths = static_cast<std::int64_t>(plan_.width.remainders.size());
     const std::int64_t rows = divide_up(u.rows, plan_.shared) + plan_.height.reach;
     const std::int64_t outputs = plan_.depth.outputs;
+    const Scratch<const T*> pixels(plan_.pitch);
+    const Scratch<T> border(channels_);
+    std::fill_n(border.data(), channels_, source.value);
     for (const std::int64_t distance : plan_.depth.remainders) {
       for (std::int64_t plane = u.plane; plane < u.plane + u.planes; ++plane) {
         const std::int64_t d = plane % outputs * pass_step(0) + plan_.depth.low + distance;
@@ -193,7 +197,8 @@ class SpaceRunner {
                   ((plane / outputs * source.depth.extent + from_plane) * source.height.extent + from_row) *
                   source.width.extent;
               for (std::int64_t area = 0; area < widths; ++area)
-                transpose_row(source, row, u.column, area, to + area * plan_.area);
+                transpose_row(source, row, u.column, area, border.data(), pixels.data(),
+                              to + area * plan_.area);
             }
           }
           piece += widths * plan_.area;
@@ -201,6 +206,13 @@ class SpaceRunner {
       }
       slab += plan_.depth_pitch;
     }
+  }
+
+  double source_bytes() const {
+    double bytes =
+        static_cast<double>(pass_.n) * static_cast<double>(channels_ * size_of(pass_.source.dtype));
+    for (const PassAxis& axis : phases_[0]) bytes *= static_cast<double>(axis.source);
+    return bytes;
   }
 
   std::int64_t pass_step(std::size_t axis) const { return phases_[0][axis].step; }
@@ -213,9 +225,9 @@ class SpaceRunner {
   }
 
   // A row of an area: the columns of one remainder, from the task's first column on. `row` is the element,
-  // in pixels, where the row of the source starts.
+  // in pixels, where the row of the source starts; `outside` a pixel of the border.
   void transpose_row(const Bordered<T>& source, std::int64_t row, std::int64_t column, std::int64_t area,
-                     T* to) const {
+                     const T* outside, const T** pixels, T* to) const {
     const std::int64_t step = plan_.width.step;
     const std::int64_t first =
         column * step + plan_.width.low + plan_.width.remainders[static_cast<std::size_t>(area)];
@@ -224,6 +236,22 @@ class SpaceRunner {
     };
     const std::int64_t read = behind(plan_.width.high + 1);
     const std::int64_t begin = std::min(behind(0), read), end = std::min(behind(source.width.extent), read);
+    if (size_of(source.source.dtype) == sizeof(T)) {
+      const T* const data = source.source.template as<T>() + row * channels_;
+      const auto locate = [&](std::int64_t from, std::int64_t until) {
+        for (std::int64_t i = from; i < until; ++i) {
+          const std::int64_t at = source.width.at(first + i * step);
+          pixels[i] = at < 0 ? outside : data + at * channels_;
+        }
+      };
+      locate(0, begin);
+      if (begin < end)
+        put_pointers(data + (first + begin * step) * channels_, step * channels_, end - begin,
+                     pixels + begin);
+      locate(end, read);
+      std::fill(pixels + read, pixels + plan_.pitch, outside);
+      return gather_pixels(pixels, plan_.pitch, channels_, far_, to, plan_.channel_pitch);
+    }
     const auto border = [&](std::int64_t from, std::int64_t until) {
       if (source.width.mode == PadMode::constant) return fill(to, from, until, source.value);
       for (std::int64_t i = from; i < until; ++i)
@@ -238,10 +266,8 @@ class SpaceRunner {
     fill(to, read, plan_.pitch, T(0));
   }
 
-  // to[channel][i] = pixel i * step
+  // to[channel][i] = pixel i * step, of f16 or bf16
   void transpose_columns(Source from, std::int64_t step, std::int64_t count, T* to) const {
-    if (size_of(from.dtype) == sizeof(T))
-      return transpose(from.as<T>(), step * channels_, channels_, count, to, plan_.channel_pitch);
     const Scratch<T> widened(std::min(kWidened, count) * channels_);
     for (std::int64_t i = 0; i < count; i += kWidened) {
       const std::int64_t some = std::min(kWidened, count - i);
@@ -318,6 +344,7 @@ class SpaceRunner {
   const SpaceTiles<T>& tiles_;
   const std::int64_t channels_, columns_, lane_columns_;
   const bool narrow_;
+  const bool far_;  ///< the source is larger than the caches
   const Part* parts_ = nullptr;
   const T* bias_ = nullptr;
 };

@@ -3,6 +3,7 @@
 // 12 in 16. No twin: a thread of the GPU's tiles has a few columns anyway.
 #include "cpu/kernels/conv_over_space_tile.h"
 
+#include <algorithm>
 #include <utility>
 
 #undef HWY_TARGET_INCLUDE
@@ -225,11 +226,109 @@ HWY_INLINE void interleave(const T* sums, std::int64_t pitch, std::int64_t colum
     }
 }
 
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+// Squares of a vector of pixels by a vector of channels are turned round: first the small squares inside of
+// their 128-bit blocks, then the blocks.
+template <class D>
+struct PixelSquare {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  static constexpr int kLanes = hn::MaxLanes(D()), kSide = 16 / sizeof(T), kBlocks = kLanes / kSide;
+
+  // Row i of v[kSide] holds pixel i in every block; then row i holds channel i.
+  static HWY_INLINE void turn_inside(V* v) {
+    const D d;
+    const V low = hn::InterleaveLower(d, v[0], v[1]), high = hn::InterleaveUpper(d, v[0], v[1]);
+    if constexpr (kSide == 2) {
+      v[0] = low;
+      v[1] = high;
+    } else {
+      constexpr hn::RepartitionToWide<D> wide;
+      const auto a = hn::BitCast(wide, low), b = hn::BitCast(wide, high),
+                 next_a = hn::BitCast(wide, hn::InterleaveLower(d, v[2], v[3])),
+                 next_b = hn::BitCast(wide, hn::InterleaveUpper(d, v[2], v[3]));
+      v[0] = hn::BitCast(d, hn::InterleaveLower(wide, a, next_a));
+      v[1] = hn::BitCast(d, hn::InterleaveUpper(wide, a, next_a));
+      v[2] = hn::BitCast(d, hn::InterleaveLower(wide, b, next_b));
+      v[3] = hn::BitCast(d, hn::InterleaveUpper(wide, b, next_b));
+    }
+  }
+
+  // Block b of rows 0, kSide, 2 kSide, ... become row b * kSide.
+  static HWY_INLINE void turn_blocks(V* v) {
+    const D d;
+    const V a = v[0], b = v[kSide];
+    if constexpr (kBlocks == 2) {
+      v[0] = hn::ConcatLowerLower(d, b, a);
+      v[kSide] = hn::ConcatUpperUpper(d, b, a);
+    } else {
+      const V c = v[2 * kSide], e = v[3 * kSide];
+      const V even = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a),
+              odd = hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a)),
+              next_even = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(e), c),
+              next_odd = hn::OddEvenBlocks(e, hn::SwapAdjacentBlocks(c));
+      v[0] = hn::ConcatLowerLower(d, next_even, even);
+      v[kSide] = hn::ConcatLowerLower(d, next_odd, odd);
+      v[2 * kSide] = hn::ConcatUpperUpper(d, next_even, even);
+      v[3 * kSide] = hn::ConcatUpperUpper(d, next_odd, odd);
+    }
+  }
+
+  static HWY_INLINE void run(const T* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
+                             T* to, std::int64_t pitch) {
+    const D d;
+    for (std::int64_t i = 0; i < count; i += kLanes, to += kLanes) {
+      const std::int64_t some = std::min<std::int64_t>(kLanes, count - i);
+      const auto stored = hn::FirstN(d, static_cast<std::size_t>(some));
+      const T* at[kLanes];
+      for (int j = 0; j < kLanes; ++j) at[j] = pixels[i + std::min<std::int64_t>(j, some - 1)];
+      const T* const* const next = asks && i + 2 * kLanes <= count ? pixels + i + kLanes : nullptr;
+      for (std::int64_t c = 0; c < channels; c += kLanes) {
+        const std::int64_t channel = std::min(c, channels - kLanes);  // the last overlap those before
+        T* place = to + channel * pitch;
+        V v[kLanes];
+        for (int j = 0; j < kLanes; ++j) v[j] = hn::LoadU(d, at[j] + channel);
+        if (next != nullptr)
+          for (int j = 0; j < kLanes; ++j) __builtin_prefetch(next[j] + channel);
+        for (int j = 0; j < kLanes; j += kSide) turn_inside(v + j);
+        for (int j = 0; j < kSide; ++j) turn_blocks(v + j);
+        if (some == kLanes) {
+          for (int j = 0; j < kLanes; ++j, place += pitch) hn::StoreU(v[j], d, place);
+        } else {
+          for (int j = 0; j < kLanes; ++j, place += pitch) hn::BlendedStore(v[j], stored, d, place);
+        }
+      }
+    }
+  }
+};
+#endif
+
+template <class T>
+HWY_INLINE void gather(const T* const* pixels, std::int64_t count, std::int64_t channels,
+                       [[maybe_unused]] bool asks, T* to, std::int64_t pitch) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+  using Whole = PixelSquare<Tag<T>>;
+  using Half = PixelSquare<hn::CappedTag<T, 32 / sizeof(T)>>;
+  if (channels >= Whole::kLanes) return Whole::run(pixels, count, channels, asks, to, pitch);
+  if (channels >= Half::kLanes) return Half::run(pixels, count, channels, asks, to, pitch);
+#endif
+  for (std::int64_t c = 0; c < channels; ++c, to += pitch)
+    for (std::int64_t i = 0; i < count; ++i) to[i] = pixels[i][c];
+}
+
 const gemm::SpaceTiles<float>& space_tiles_f32(std::int64_t columns, bool several_rows) {
   return space_tiles_of<float>(columns, several_rows);
 }
 const gemm::SpaceTiles<double>& space_tiles_f64(std::int64_t columns, bool several_rows) {
   return space_tiles_of<double>(columns, several_rows);
+}
+void gather_f32(const float* const* pixels, std::int64_t count, std::int64_t channels, bool asks, float* to,
+                std::int64_t pitch) {
+  gather(pixels, count, channels, asks, to, pitch);
+}
+void gather_f64(const double* const* pixels, std::int64_t count, std::int64_t channels, bool asks, double* to,
+                std::int64_t pitch) {
+  gather(pixels, count, channels, asks, to, pitch);
 }
 void interleave_f32(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
                     const float* bias, bool relu, float* to) {
@@ -247,6 +346,8 @@ HWY_AFTER_NAMESPACE();
 namespace isobit::cpu {
 HWY_EXPORT(space_tiles_f32);
 HWY_EXPORT(space_tiles_f64);
+HWY_EXPORT(gather_f32);
+HWY_EXPORT(gather_f64);
 HWY_EXPORT(interleave_f32);
 HWY_EXPORT(interleave_f64);
 }  // namespace isobit::cpu
@@ -260,6 +361,15 @@ const SpaceTiles<float>& space_tiles<float>(std::int64_t columns, bool several_r
 template <>
 const SpaceTiles<double>& space_tiles<double>(std::int64_t columns, bool several_rows) {
   return HWY_DYNAMIC_DISPATCH(space_tiles_f64)(columns, several_rows);
+}
+
+void gather_pixels(const float* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
+                   float* to, std::int64_t pitch) {
+  HWY_DYNAMIC_DISPATCH(gather_f32)(pixels, count, channels, asks, to, pitch);
+}
+void gather_pixels(const double* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
+                   double* to, std::int64_t pitch) {
+  HWY_DYNAMIC_DISPATCH(gather_f64)(pixels, count, channels, asks, to, pitch);
 }
 
 void interleave_columns(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
