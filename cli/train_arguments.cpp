@@ -60,6 +60,8 @@ void declare(CLI::App& command, TrainArguments& a) {
   run(add_number(command, "--shift", o.augment.shift, "Augment: move by up to N pixels"));
   command.add_flag("--flip", o.augment.flip, "Augment: mirror every second time")->group(kRun);
   run(command.add_option("--math", o.math, "exact, fast, fast-f16 or fast-bf16 (docs/fast-mode.md)"));
+  run(command.add_option("--loss-scale", o.loss_scale,
+                         "Factor of the gradients while they are computed: dynamic, or a power of two"));
   run(add_number(command, "--seed", o.seed.value, "Of weights, order and all other draws"));
 
   where(command.add_option(

@@ -44,12 +44,15 @@ std::unique_ptr<Trainer> begin(const TrainArguments& a, Device device) {
 
 void introduce(const TrainArguments& a, const Trainer& trainer, const std::string& model) {
   const train::Options& o = trainer.options();
+  const MathScope arithmetic(parse_math(o.math));
   fmt::print(stderr, "{}", trainer.net().summary());
   fmt::print(stderr, "{} on {}, {} threads; {} lr {}, {}, batch {}", model, a.device, threads(), o.optimizer,
              o.lr, o.schedule, o.batch);
   if (a.run.micro_batch > 0 && a.run.micro_batch < o.batch)
     fmt::print(stderr, " in parts of {}", a.run.micro_batch);
-  fmt::print(stderr, ", seed {}; arithmetic {}\n", o.seed.value, describe(parse_math(o.math)));
+  fmt::print(stderr, ", seed {}; arithmetic {}", o.seed.value, describe(parse_math(o.math)));
+  if (o.loss_scale != "1") fmt::print(stderr, ", loss scale {}", o.loss_scale);
+  fmt::print(stderr, "\n");
   if (a.run.micro_batch > 0 && a.run.micro_batch < o.batch && !trainer.net().named_buffers().empty())
     fmt::print(
         stderr,
@@ -106,6 +109,8 @@ void print_json(const TrainArguments& a, const Trainer& trainer, const std::stri
                                 {"micro_batch", a.run.micro_batch},
                                 {"seed", o.seed.value},
                                 {"math", o.math},
+                                {"loss_scale", p.loss_scale},
+                                {"skipped_steps", p.skipped},
                                 {"device", a.device},
                                 {"threads", threads()},
                                 {"classes", counts.classes()},
@@ -144,6 +149,9 @@ int train_command(const TrainArguments& a) {
   fmt::print(to, "\naccuracy {:.2f}% of {} test images, loss {:.4f}, {:.0f} samples/s\n",
              100 * outcome.evaluation->accuracy, outcome.evaluation->samples, outcome.evaluation->loss,
              outcome.progress.samples_per_second());
+  if (trainer->options().loss_scale != "1")
+    fmt::print(to, "loss scale {}, {} steps left out for gradients that were not finite\n",
+               outcome.progress.loss_scale, outcome.progress.skipped);
   if (!a.out.empty()) fmt::print(to, "saved {}\n", a.out);
   if (!outcome.finished && !a.out.empty())
     fmt::print(to, "stopped after {} of {} steps; go on with\n  {}\n", trainer->at().step,

@@ -34,7 +34,8 @@ Json to_json(const Options& o) {
           {"flip", o.augment.flip},
           {"seed", o.seed.value},
           {"limit", o.limit},
-          {"math", o.math}};
+          {"math", o.math},
+          {"loss_scale", o.loss_scale}};
 }
 
 // A whole number that fits T. nlohmann_json itself would convert fractions and whatever is out of range, in
@@ -74,6 +75,7 @@ Options options_from(const Json& j) {
   whole(j, "seed", o.seed.value);
   whole(j, "limit", o.limit);
   if (j.contains("math")) j.at("math").get_to(o.math);  // files of before fast mode have none
+  if (j.contains("loss_scale")) j.at("loss_scale").get_to(o.loss_scale);
   return o;
 }
 
@@ -88,7 +90,8 @@ Json to_json(const Checkpoint& c) {
           {"epoch", c.at.epoch},
           {"batch", c.at.batch},
           {"step", c.at.step},
-          {"samples", c.samples}};
+          {"samples", c.samples},
+          {"loss_scale", {c.loss_scale.scale, c.loss_scale.good, c.loss_scale.skipped}}};
 }
 
 void from_json(const Json& j, Checkpoint& c, const std::string& path) {
@@ -109,6 +112,13 @@ void from_json(const Json& j, Checkpoint& c, const std::string& path) {
   whole(j, "batch", c.at.batch);
   whole(j, "step", c.at.step);
   whole(j, "samples", c.samples);
+  if (j.contains("loss_scale")) {
+    const Json& state = j.at("loss_scale");
+    if (!state.is_array() || state.size() != 3) fail("options", "loss_scale is no list of three numbers");
+    state[0].get_to(c.loss_scale.scale);
+    to_whole(state[1], "loss_scale", c.loss_scale.good);
+    to_whole(state[2], "loss_scale", c.loss_scale.skipped);
+  }
   c.options.check();
   if (c.at.epoch < 0 || c.at.batch < 0 || c.at.step < 0 || c.samples < 0)
     fail("checkpoint", "{}: the position (epoch {}, batch {}, step {} of {} samples) is negative", path,

@@ -5,6 +5,7 @@
 #include <isobit/error.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace isobit::train {
 namespace {
@@ -55,6 +56,7 @@ void Options::check() const {
   not_negative("clip-norm", clip_norm);
   share("label-smoothing", label_smoothing);
   parse_math(math);
+  make_loss_scale(*this);
   at_least("limit", limit, 0);
   at_least("crop", augment.crop_pad, 0);
   at_least("shift", augment.shift, 0);
@@ -73,6 +75,17 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const Options& o, std::vector<T
   return std::make_unique<optim::RMSprop>(
       std::move(parameters),
       optim::RMSpropOptions{.lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay});
+}
+
+std::optional<optim::LossScale> make_loss_scale(const Options& o) {
+  if (o.loss_scale == "1") return {};
+  if (o.loss_scale == "dynamic") return optim::LossScale();
+  std::int64_t fixed = 0;
+  const char* end = o.loss_scale.data() + o.loss_scale.size();
+  const auto [stop, error] = std::from_chars(o.loss_scale.data(), end, fixed);
+  if (error != std::errc() || stop != end)
+    fail("train", "loss-scale is \"{}\", expected dynamic or a power of two", o.loss_scale);
+  return optim::LossScale({.initial = static_cast<double>(fixed), .dynamic = false});
 }
 
 optim::Schedule make_schedule(const Options& o, std::int64_t total_steps) {

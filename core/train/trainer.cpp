@@ -23,6 +23,7 @@ struct Trainer::Body {
   data::Normalise normalise;
   Position at;
   std::unique_ptr<optim::Optimizer> optimizer;
+  std::optional<optim::LossScale> loss_scale;
   std::int64_t batches = 0;
 
   data::Batches epoch(std::int64_t number, std::int64_t first) const {
@@ -37,7 +38,10 @@ struct Trainer::Body {
   Tensor loss(const Tensor& images, const Tensor& labels) const {
     return cross_entropy(net(images), labels, {options.label_smoothing});
   }
-  double step(const data::Batch& batch, std::int64_t micro_batch, const std::vector<Tensor>& parameters);
+  /// The loss, and gradients of loss_scale times as much.
+  double backward(const data::Batch& batch, std::int64_t micro_batch, const std::vector<Tensor>& parameters);
+  /// A step of the optimizer by those gradients, if they are finite.
+  void step(const std::vector<Tensor>& parameters);
   nn::Evaluation evaluate(const Hooks& hooks) const;
 };
 
@@ -81,6 +85,7 @@ Trainer::Trainer(nn::Layer net, Options options, data::TrainTest data, Device de
   b.normalise = data::channel_statistics(b.data.train);
   b.net.build(b.data.train.image_shape(), device, options.seed);
   b.optimizer = make_optimizer(options, b.net.parameters());
+  b.loss_scale = make_loss_scale(options);
   b.batches = b.epoch(0, 0).count();
 }
 
@@ -104,6 +109,7 @@ Trainer Trainer::resume(nn::Layer net, const Checkpoint& c, data::TrainTest data
          c.at.epoch, c.at.batch, c.at.step, b.batches);
   b.net.load_state_dict(c.weights);
   b.optimizer->load_state_dict(c.optimizer);
+  if (b.loss_scale) b.loss_scale->set_state(c.loss_scale);
   b.at = c.at;
   return trainer;
 }
@@ -112,22 +118,27 @@ Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
-double Trainer::Body::step(const data::Batch& batch, std::int64_t micro_batch,
-                           const std::vector<Tensor>& parameters) {
+double Trainer::Body::backward(const data::Batch& batch, std::int64_t micro_batch,
+                               const std::vector<Tensor>& parameters) {
+  const auto scaled = [&](const Tensor& l) { return loss_scale ? loss_scale->scaled(l) : l; };
   const std::int64_t whole = batch.size();
   if (micro_batch == 0 || micro_batch >= whole) {
     const Tensor l = loss(batch.images, batch.labels);
-    l.backward();
+    scaled(l).backward();
     return l.item();
   }
   const std::vector<Part> parts = split_batch(whole, micro_batch);
-  return backward_in_parts(parts, parameters,
-                           [&](const Part& part) {
-                             const std::int64_t end = part.first + part.length;
-                             return loss(batch.images.slice(part.first, end),
-                                         batch.labels.slice(part.first, end));
-                           })
-      .item();
+  const Tensor sum = backward_in_parts(parts, parameters, [&](const Part& part) {
+    const std::int64_t end = part.first + part.length;
+    return scaled(loss(batch.images.slice(part.first, end), batch.labels.slice(part.first, end)));
+  });
+  return sum.item() / (loss_scale ? loss_scale->scale() : 1);
+}
+
+void Trainer::Body::step(const std::vector<Tensor>& parameters) {
+  if (loss_scale && !loss_scale->unscale(parameters)) return;
+  if (options.clip_norm > 0) optim::clip_norm(parameters, options.clip_norm);
+  optimizer->step();
 }
 
 nn::Evaluation Trainer::Body::evaluate(const Hooks& hooks) const {
@@ -163,13 +174,12 @@ Outcome Trainer::run(const RunOptions& run, const Hooks& hooks) {
       for (const data::Batch& batch : b.epoch(b.at.epoch, b.at.batch)) {
         if (asked_to_stop(hooks)) throw Stopped();
         b.optimizer->set_lr_factor(schedule(b.at.step));
-        p.loss = b.step(batch, run.micro_batch, parameters);
+        p.loss = b.backward(batch, run.micro_batch, parameters);
         if (!std::isfinite(p.loss))
           fail("train",
                "the loss is {} at step {} (lr {}): the run has diverged, lower lr or clip the gradients",
                p.loss, b.at.step, b.optimizer->lr() * b.optimizer->lr_factor());
-        if (b.options.clip_norm > 0) optim::clip_norm(parameters, b.options.clip_norm);
-        b.optimizer->step();
+        b.step(parameters);
         ++b.at.batch;
         ++b.at.step;
         loss_sum += p.loss * static_cast<double>(batch.size());
@@ -180,6 +190,10 @@ Outcome Trainer::run(const RunOptions& run, const Hooks& hooks) {
         p.samples += batch.size();
         p.at = b.at;
         p.lr = b.optimizer->lr() * b.optimizer->lr_factor();
+        if (b.loss_scale) {
+          p.loss_scale = b.loss_scale->scale();
+          p.skipped = b.loss_scale->state().skipped;
+        }
         p.mean_loss = loss_sum / static_cast<double>(seen);
         if (hooks.step) hooks.step(p);
         if (out_of_steps()) break;
@@ -218,6 +232,7 @@ Checkpoint Trainer::checkpoint() const {
   c.samples = b.data.train.size();
   c.weights = b.net.state_dict();
   c.optimizer = b.optimizer->state_dict();
+  if (b.loss_scale) c.loss_scale = b.loss_scale->state();
   return c;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include <isobit/nn_module.h>
 #include <isobit/optim_clip.h>
+#include <isobit/optim_loss_scale.h>
 #include <isobit/optim_schedule.h>
 #include <isobit/tensor.h>
 

@@ -27,6 +27,8 @@ struct Progress {
   double loss = 0;               ///< of this batch
   double mean_loss = 0;          ///< of this run's batches of the epoch so far
   double lr = 0;
+  double loss_scale = 1;     ///< of the next step
+  std::int64_t skipped = 0;  ///< steps left out since the very beginning, for gradients that were not finite
   std::int64_t samples = 0;  ///< trained on in this run
   double seconds = 0;        ///< spent on training in this run
   double samples_per_second() const { return seconds > 0 ? static_cast<double>(samples) / seconds : 0; }

@@ -4,6 +4,7 @@
 #pragma once
 #include <isobit/batches.h>
 #include <isobit/nn_module.h>
+#include <isobit/optim_loss_scale.h>
 
 #include <cstdint>
 #include <span>
@@ -31,6 +32,8 @@ struct Options {
   Seed seed = {1};
   std::int64_t limit = 0;      ///< the first so many training samples; 0: all
   std::string math = "exact";  ///< "exact", "fast", "fast-f16", "fast-bf16" (isobit/arithmetic.h)
+  /// "dynamic", or a power of two that stays (isobit/optim_loss_scale.h); "1": gradients are not looked at.
+  std::string loss_scale = "1";
 
   /// Throws Error naming the option, its value and what is allowed.
   void check() const;
@@ -53,6 +56,7 @@ struct Checkpoint {
   Position at;
   std::int64_t samples = 0;  ///< of the training set: another set would give another run
   nn::StateDict weights, optimizer;
+  optim::LossScale::State loss_scale;
 };
 
 /// Written beside and renamed (io::write_safetensors): whatever happens, `path` holds the old file or the new
