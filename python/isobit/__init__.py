@@ -21,6 +21,7 @@ import isobit.optim  # noqa: F401
 import isobit.train  # noqa: F401
 from isobit import _core, _display, _pickle
 from isobit._arrays import from_numpy, numpy, tensor  # noqa: F401
+from isobit._math import Math  # noqa: F401
 from isobit.nn import accuracy, digest  # noqa: F401
 
 __version__ = "0.1.0"

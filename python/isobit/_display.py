@@ -20,6 +20,8 @@ def tensor_repr(t):
         notes.insert(0, f"shape={t.shape}")
     if str(t.dtype) in _ARITHMETIC:
         notes.append(f"arithmetic={_ARITHMETIC[str(t.dtype)]}")
+        if _core.current_math() != "exact" and t.dtype != "f64":
+            notes.append(f"math={_core.current_math()}")  # of products with it, here
     if t.requires_grad:
         notes.append("requires_grad=True")
     return f"{head}{text}, {', '.join(notes)})"
@@ -71,11 +73,14 @@ def summary_html(summary):
     def shape(extents):
         return "[" + ", ".join(str(e) for e in extents) + "]"
 
+    def own(r):
+        return f" in {r.math}" if r.math != summary.math and (r.multiply_adds or r.parameters) else ""
+
     rows = [row(["path", "layer", "output", "parameters", "multiply-adds"], "th")]
     for r in summary.rows:
-        rows.append(row([r.path, r.kind, shape(r.output), f"{r.parameters:,}", f"{r.multiply_adds:,}"], "td"))
+        rows.append(row([r.path, r.kind + own(r), shape(r.output), f"{r.parameters:,}", f"{r.multiply_adds:,}"], "td"))
     rows.append(row(["", "total", "", f"{summary.parameters:,}", f"{summary.multiply_adds:,}"], "th"))
-    return f"<table><caption>input {shape(summary.input)}</caption>{''.join(rows)}</table>"
+    return f"<table><caption>input {shape(summary.input)}, arithmetic {summary.math}</caption>{''.join(rows)}</table>"
 
 
 def layer_repr(layer):
@@ -84,10 +89,11 @@ def layer_repr(layer):
         text = layer.describe()
     except ValueError:  # not yet made
         return f"<{type(layer).__name__}>"
+    math = f" in {layer.math}" if layer.math else ""
     if not children:
-        return text
+        return text + math
     inner = "".join(f"\n  ({name}) " + repr(child).replace("\n", "\n  ") for name, child in children.items())
-    return f"{text.split('(')[0]}({inner}\n)"
+    return f"{text.split('(')[0]}({inner}\n){math}"
 
 
 def layer_html(layer):
@@ -106,6 +112,15 @@ def _as_decorator(mode, function):
     return within
 
 
+def _math_as_decorator(mode, function):
+    @functools.wraps(function)
+    def within(*args, **kwargs):
+        with _core.math(mode.name):
+            return function(*args, **kwargs)
+
+    return within
+
+
 def install():
     Tensor.__repr__ = tensor_repr
     Tensor.__str__ = lambda t: t.to_string()
@@ -113,6 +128,7 @@ def install():
     Tensor.__array_ufunc__ = None  # array + tensor is an error, not an array of tensors
     _core.no_grad.__call__ = _as_decorator
     _core.enable_grad.__call__ = _as_decorator
+    _core.math.__call__ = _math_as_decorator
     _core.Layer.__repr__ = layer_repr
     _core.Layer._repr_html_ = layer_html
     _core.Summary._repr_html_ = summary_html

@@ -42,6 +42,7 @@ class _Structure:
 
         self.cls = type(layer)
         self.made = None
+        self.math = layer.math
         children = layer.children()
         if isinstance(layer, (_Container, Module)):
             self.arguments = None
@@ -61,6 +62,7 @@ class _Structure:
     def make(self):
         if self.made is None:
             self.made = self._make()
+            self.made.math = vars(self).get("math")  # pickles of before have none
         return self.made
 
     def _make(self):

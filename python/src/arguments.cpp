@@ -230,6 +230,11 @@ Activate ActivateKind::parse(nb::handle v, const char* name) {
       to_choice(v, name, {"none", "relu", "leaky_relu", "silu", "sigmoid", "tanh", "gelu"}));
 }
 
+std::optional<Math> MathKind::parse(nb::handle v, const char* name) {
+  if (v.is_none()) return {};
+  return static_cast<Math>(to_choice(v, name, {"exact", "fast", "fast-f16", "fast-bf16"}));
+}
+
 DType DTypeKind::parse(nb::handle v, const char* name) {
   if (nb::isinstance<ElementType>(v)) return nb::cast<ElementType>(v).value;
   if (is_string(v)) return parse_dtype(nb::cast<std::string>(v));

@@ -8,6 +8,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
@@ -94,6 +95,10 @@ struct ActivateKind {
   static Activate parse(nb::handle v, const char* name);
   static constexpr auto hint = nb::detail::const_name("str | None");
 };
+struct MathKind {  // None: what is around it
+  static std::optional<Math> parse(nb::handle v, const char* name);
+  static constexpr auto hint = nb::detail::const_name("str | None");
+};
 struct DTypeKind {
   static DType parse(nb::handle v, const char* name);
   static constexpr auto hint = nb::detail::const_name("DType | str");
@@ -144,6 +149,7 @@ using PaddingArg = Arg<PaddingKind>;
 using PadModesArg = Arg<PadModesKind>;
 using WidthsArg = Arg<WidthsKind>;
 using ActivateArg = Arg<ActivateKind>;
+using MathArg = Arg<MathKind>;
 using DTypeArg = Arg<DTypeKind>;
 using OptionalDTypeArg = Arg<OptionalDTypeKind>;
 using DeviceArg = Arg<DeviceKind>;

@@ -10,7 +10,7 @@ namespace {
 
 ConvOptions conv_options(const PerAxisArg& stride, const PaddingArg& padding, const PerAxisArg& dilation,
                          const IntArg& groups, const ActivateArg& activation, double slope,
-                         const PadModesArg& mode, double pad_value, bool flip) {
+                         const PadModesArg& mode, double pad_value, bool flip, const MathArg& math) {
   return {stride("stride"),
           padding("padding"),
           dilation("dilation"),
@@ -19,7 +19,8 @@ ConvOptions conv_options(const PerAxisArg& stride, const PaddingArg& padding, co
           slope,
           mode("mode"),
           pad_value,
-          flip};
+          flip,
+          math("math")};
 }
 
 constexpr const char* kConvDoc =
@@ -31,54 +32,58 @@ constexpr const char* kConvDoc =
     "replicate, "
     "circular); flip makes it a true convolution; activation is applied after the bias, with the bits of the "
     "op "
-    "applied afterwards. [blocked chain over (t, r, s, c)]";
+    "applied afterwards; math (\"exact\", \"fast\", \"fast-f16\", \"fast-bf16\") is the arithmetic of the "
+    "call "
+    "and of its gradients, else that of the scope (isobit.math). [blocked chain over (t, r, s, c)]";
 
 void bind_convolution(nb::module_& m) {
   m.def(
       "conv",
       [](const Tensor& x, const Tensor& w, TensorArg b, PerAxisArg stride, PaddingArg padding,
          PerAxisArg dilation, IntArg groups, ActivateArg activation, double slope, PadModesArg mode,
-         double pad_value, bool flip) {
+         double pad_value, bool flip, MathArg math) {
         const Tensor bias = b("b");
         const ConvOptions o =
-            conv_options(stride, padding, dilation, groups, activation, slope, mode, pad_value, flip);
+            conv_options(stride, padding, dilation, groups, activation, slope, mode, pad_value, flip, math);
         return unlocked([&] { return conv(x, w, bias, o); });
       },
       "x"_a, "w"_a, "b"_a = nb::none(), "stride"_a = 1, "padding"_a = "valid", "dilation"_a = 1,
       "groups"_a = 1, "activation"_a = "none", "slope"_a = 0.01, "mode"_a = "constant", "pad_value"_a = 0.0,
-      "flip"_a = false, kConvDoc);
+      "flip"_a = false, "math"_a = nb::none(), kConvDoc);
   m.def(
       "conv_backward_input",
       [](const Tensor& dy, const Tensor& w, ShapeArg x_shape, PerAxisArg stride, PaddingArg padding,
-         PerAxisArg dilation, IntArg groups, PadModesArg mode, double pad_value, bool flip) {
+         PerAxisArg dilation, IntArg groups, PadModesArg mode, double pad_value, bool flip, MathArg math) {
         const Shape shape = x_shape("x_shape");
         const ConvOptions o{stride("stride"), padding("padding"), dilation("dilation"),
                             groups("groups"), Activate::none,     0.01,
-                            mode("mode"),     pad_value,          flip};
+                            mode("mode"),     pad_value,          flip,
+                            math("math")};
         return unlocked([&] { return conv_backward_input(dy, w, shape, o); });
       },
       "dy"_a, "w"_a, "x_shape"_a, "stride"_a = 1, "padding"_a = "valid", "dilation"_a = 1, "groups"_a = 1,
-      "mode"_a = "constant", "pad_value"_a = 0.0, "flip"_a = false,
+      "mode"_a = "constant", "pad_value"_a = 0.0, "flip"_a = false, "math"_a = nb::none(),
       "d<conv(x, w), dy>/dx for an input of shape x_shape; its own gradients are conv and "
       "conv_backward_filter.");
   m.def(
       "conv_backward_filter",
       [](const Tensor& x, const Tensor& dy, ShapeArg w_shape, PerAxisArg stride, PaddingArg padding,
-         PerAxisArg dilation, IntArg groups, PadModesArg mode, double pad_value, bool flip) {
+         PerAxisArg dilation, IntArg groups, PadModesArg mode, double pad_value, bool flip, MathArg math) {
         const Shape shape = w_shape("w_shape");
         const ConvOptions o{stride("stride"), padding("padding"), dilation("dilation"),
                             groups("groups"), Activate::none,     0.01,
-                            mode("mode"),     pad_value,          flip};
+                            mode("mode"),     pad_value,          flip,
+                            math("math")};
         return unlocked([&] { return conv_backward_filter(x, dy, shape, o); });
       },
       "x"_a, "dy"_a, "w_shape"_a, "stride"_a = 1, "padding"_a = "valid", "dilation"_a = 1, "groups"_a = 1,
-      "mode"_a = "constant", "pad_value"_a = 0.0, "flip"_a = false,
+      "mode"_a = "constant", "pad_value"_a = 0.0, "flip"_a = false, "math"_a = nb::none(),
       "d<conv(x, w), dy>/dw for filters of shape w_shape. [batch tree]");
   m.def(
       "conv_transpose",
       [](const Tensor& x, const Tensor& w, TensorArg b, PerAxisArg stride, PaddingArg padding,
          PerAxisArg dilation, IntArg groups, ActivateArg activation, double slope, PadModesArg mode,
-         bool flip, PerAxisArg output_padding, OptionalPerAxisArg output_shape) {
+         bool flip, PerAxisArg output_padding, OptionalPerAxisArg output_shape, MathArg math) {
         const Tensor bias = b("b");
         const ConvTransposeOptions o{stride("stride"),
                                      padding("padding"),
@@ -89,17 +94,20 @@ void bind_convolution(nb::module_& m) {
                                      mode("mode"),
                                      flip,
                                      output_padding("output_padding"),
-                                     output_shape("output_shape")};
+                                     output_shape("output_shape"),
+                                     math("math")};
         return unlocked([&] { return conv_transpose(x, w, bias, o); });
       },
       "x"_a, "w"_a, "b"_a = nb::none(), "stride"_a = 1, "padding"_a = "valid", "dilation"_a = 1,
       "groups"_a = 1, "activation"_a = "none", "slope"_a = 0.01, "mode"_a = "constant", "flip"_a = false,
-      "output_padding"_a = 0, "output_shape"_a = nb::none(),
+      "output_padding"_a = 0, "output_shape"_a = nb::none(), "math"_a = nb::none(),
       "The gradient of a convolution as an op of its own: x[n, (d,) (h,) w, c] with the filters w[(t,) (r,) "
       "s, "
       "k/groups, c] of a convolution from k to c channels gives y[n, (o,) (p,) q, k]. An axis of y has (in - "
       "1) * "
-      "stride + dilation * (filter - 1) + 1 - padding + output_padding rows; with \"same\", in * stride.");
+      "stride + dilation * (filter - 1) + 1 - padding + output_padding rows; with \"same\", in * stride. "
+      "math: "
+      "as conv's.");
 }
 
 using Pool = Tensor (*)(const Tensor&, PerAxis, const PoolOptions&);

@@ -100,13 +100,18 @@ void bind_summary(nb::module_& m) {
       .def_prop_ro("output", [](const nn::SummaryRow& r) { return to_tuple(r.output); })
       .def_ro("parameters", &nn::SummaryRow::parameters)
       .def_ro("buffers", &nn::SummaryRow::buffers)
-      .def_ro("multiply_adds", &nn::SummaryRow::multiply_adds);
+      .def_ro("multiply_adds", &nn::SummaryRow::multiply_adds)
+      .def_prop_ro(
+          "math", [](const nn::SummaryRow& r) { return name_of(r.math); },
+          "The arithmetic that it runs in where it is called from here.");
   nb::class_<nn::Summary>(m, "Summary", "A table of layer, output shape, parameters and multiply-adds.")
       .def_prop_ro("input", [](const nn::Summary& s) { return to_tuple(s.input); })
       .def_ro("rows", &nn::Summary::rows)
       .def_ro("parameters", &nn::Summary::parameters)
       .def_ro("buffers", &nn::Summary::buffers)
       .def_ro("multiply_adds", &nn::Summary::multiply_adds)
+      .def_prop_ro(
+          "math", [](const nn::Summary& s) { return name_of(s.math); }, "The network's, or the scope's.")
       .def("__str__", &nn::Summary::to_string)
       .def("__repr__", &nn::Summary::to_string);
 }

@@ -191,6 +191,20 @@ void bind_network(nb::class_<nn::Layer>& layer) {
           },
           nb::sig("def eval(self) -> typing.Self"), "Evaluation mode.")
       .def_prop_ro("training", &nn::Layer::training)
+      .def_prop_rw(
+          "math",
+          [](const nn::Layer& l) -> std::optional<std::string> {
+            if (const auto math = l.math()) return std::string(name_of(*math));
+            return {};
+          },
+          [](const nn::Layer& l, MathArg math) { l.set_math(math("math")); }, nb::arg("math").none(),
+          nb::for_getter(nb::sig("def math(self) -> str | None")),
+          nb::for_setter(nb::sig("def math(self, math: str | None, /) -> None")),
+          "The arithmetic of this layer and of all that is in it, forward and backward, whatever scope calls "
+          "it: \"exact\", \"fast\", \"fast-f16\" or \"fast-bf16\" (isobit.Math). A layer inside that has one "
+          "of "
+          "its own keeps it. None, as it is at first: that of the layer which it is in, else the scope's "
+          "(isobit.math). Files do not hold it.")
       .def("zero_grad", &nn::Layer::zero_grad)
       .def(
           "set_step", [](const nn::Layer& l, SeedArg n) { l.set_step(n("n").value); }, "n"_a,

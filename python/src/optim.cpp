@@ -1,5 +1,6 @@
 // Optimizers, schedules, clipping.
 #include <isobit/optim.h>
+#include <nanobind/stl/tuple.h>
 
 #include "layer.h"
 #include "module.h"
@@ -226,6 +227,49 @@ void bind_schedules(nb::module_& m) {
       .def("load_state", &Plateau::load_state, "state"_a);
 }
 
+void bind_loss_scale(nb::module_& m) {
+  nb::class_<LossScale>(
+      m, "LossScale",
+      "For training in f16: scale.scaled(loss).backward(), then if scale.unscale(parameters): "
+      "optimizer.step(). A factor, always a power of two, brings small gradients into the operands' range "
+      "and is "
+      "taken back before the step. dynamic: halved when a gradient is not finite (that step is left out), "
+      "doubled after growth_interval good steps in a row.")
+      .def(
+          "__init__",
+          [](LossScale* self, double initial, bool dynamic, IntArg growth_interval) {
+            new (self) LossScale({initial, dynamic, growth_interval("growth_interval")});
+          },
+          "initial"_a = LossScaleOptions().initial, "dynamic"_a = true,
+          "growth_interval"_a = LossScaleOptions().growth_interval)
+      .def_prop_ro("scale", &LossScale::scale)
+      .def_prop_ro(
+          "skipped", [](const LossScale& s) { return s.state().skipped; }, "Steps left out, in all.")
+      .def("scaled", &LossScale::scaled, "loss"_a, "loss * scale; of scale 1 the loss itself.")
+      .def(
+          "unscale",
+          [](LossScale& s, TensorsArg parameters) {
+            const auto p = parameters("parameters");
+            return unlocked([&] { return s.unscale(p); });
+          },
+          "parameters"_a,
+          "After backward, once a step, before clipping: divides the gradients by the scale. False, and they "
+          "are "
+          "cleared, where one is not finite. ValueError when the scale cannot be halved.")
+      .def(
+          "state",
+          [](const LossScale& s) {
+            return nb::make_tuple(s.state().scale, s.state().good, s.state().skipped);
+          },
+          nb::sig("def state(self) -> tuple[float, int, int]"), "All that changes, for load_state.")
+      .def(
+          "load_state",
+          [](LossScale& s, std::tuple<double, std::int64_t, std::int64_t> state) {
+            s.set_state({std::get<0>(state), std::get<1>(state), std::get<2>(state)});
+          },
+          "state"_a);
+}
+
 }  // namespace
 
 void bind_optim(nb::module_& parent) {
@@ -233,6 +277,7 @@ void bind_optim(nb::module_& parent) {
   bind_optimizer(m);
   bind_kinds(m);
   bind_schedules(m);
+  bind_loss_scale(m);
   m.def(
       "clip_norm",
       [](TensorsArg parameters, double max_norm) {

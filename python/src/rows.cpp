@@ -81,19 +81,22 @@ void bind_losses(nb::module_& m) {
 void bind_matrices(nb::module_& m) {
   m.def(
       "matmul",
-      [](const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-        return unlocked([&] { return matmul(a, b, transpose_a, transpose_b); });
+      [](const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b, MathArg math) {
+        const std::optional<Math> own = math("math");
+        return unlocked([&] { return matmul(a, b, transpose_a, transpose_b, own); });
       },
-      "a"_a, "b"_a, "transpose_a"_a = false, "transpose_b"_a = false,
-      "[..., m, k] x [..., k, n]; leading axes broadcast. [blocked chain over k]");
+      "a"_a, "b"_a, "transpose_a"_a = false, "transpose_b"_a = false, "math"_a = nb::none(),
+      "[..., m, k] x [..., k, n]; leading axes broadcast. math: as conv's. [blocked chain over k]");
   m.def(
       "linear",
-      [](const Tensor& x, const Tensor& w, TensorArg b) {
+      [](const Tensor& x, const Tensor& w, TensorArg b, MathArg math) {
         const Tensor bias = b("b");
-        return unlocked([&] { return linear(x, w, bias); });
+        const std::optional<Math> own = math("math");
+        return unlocked([&] { return linear(x, w, bias, own); });
       },
-      "x"_a, "w"_a, "b"_a = nb::none(),
-      "x[n.., c] * w[c, k] + b[k]. [blocked chain over c; gradient of w: batch tree over n]");
+      "x"_a, "w"_a, "b"_a = nb::none(), "math"_a = nb::none(),
+      "x[n.., c] * w[c, k] + b[k]. math: as conv's. [blocked chain over c; gradient of w: batch tree over "
+      "n]");
 }
 
 void bind_norms(nb::module_& m) {

@@ -63,24 +63,27 @@ void bind_options(nb::module_& m) {
           "__init__",
           [](Options* self, IntArg epochs, IntArg batch, std::string optimizer, std::optional<double> lr,
              double momentum, bool nesterov, double weight_decay, std::string schedule, IntArg warm_up,
-             double clip_norm, double label_smoothing, AugmentArg augment, SeedArg seed, IntArg limit) {
+             double clip_norm, double label_smoothing, AugmentArg augment, SeedArg seed, IntArg limit,
+             std::string math, std::string loss_scale) {
             const double rate = lr ? *lr : train::default_lr(optimizer);
             Options o{epochs("epochs"),   batch("batch"), std::move(optimizer), rate,
                       momentum,           nesterov,       weight_decay,         std::move(schedule),
                       warm_up("warm_up"), clip_norm,      label_smoothing,      augment("augment"),
-                      seed("seed"),       limit("limit")};
+                      seed("seed"),       limit("limit"), std::move(math),      std::move(loss_scale)};
             o.check();
             new (self) Options(std::move(o));
           },
           "epochs"_a = 3, "batch"_a = 64, "optimizer"_a = "sgd", "lr"_a = nb::none(), "momentum"_a = 0.9,
           "nesterov"_a = false, "weight_decay"_a = 0.0, "schedule"_a = "cosine", "warm_up"_a = 0,
           "clip_norm"_a = 0.0, "label_smoothing"_a = 0.0, "augment"_a = nb::none(), "seed"_a = 1,
-          "limit"_a = 0,
+          "limit"_a = 0, "math"_a = "exact", "loss_scale"_a = "1",
           "optimizer: \"sgd\", \"adam\", \"adamw\", \"rmsprop\"; lr: 0.05 for sgd, 0.001 for the others "
           "unless given; "
           "schedule: \"constant\", \"step\", \"cosine\", \"one-cycle\"; warm_up: steps before the schedule; "
           "clip_norm 0: "
-          "gradients are not clipped; limit: the first so many training samples, 0: all.")
+          "gradients are not clipped; limit: the first so many training samples, 0: all; math: \"exact\", "
+          "\"fast\", "
+          "\"fast-f16\", \"fast-bf16\"; loss_scale: \"dynamic\", or a power of two as text.")
       .def_ro("epochs", &Options::epochs)
       .def_ro("batch", &Options::batch)
       .def_ro("optimizer", &Options::optimizer)
@@ -94,7 +97,9 @@ void bind_options(nb::module_& m) {
       .def_ro("label_smoothing", &Options::label_smoothing)
       .def_ro("augment", &Options::augment)
       .def_prop_ro("seed", [](const Options& o) { return o.seed.value; })
-      .def_ro("limit", &Options::limit);
+      .def_ro("limit", &Options::limit)
+      .def_ro("math", &Options::math)
+      .def_ro("loss_scale", &Options::loss_scale);
   nb::class_<train::Position>(m, "Position", "`batch` batches of epoch `epoch` are done, `step` in all.")
       .def_ro("epoch", &train::Position::epoch)
       .def_ro("batch", &train::Position::batch)
@@ -109,6 +114,9 @@ void bind_options(nb::module_& m) {
       .def_ro("loss", &Progress::loss, "of this batch")
       .def_ro("mean_loss", &Progress::mean_loss, "of this run's batches of the epoch so far")
       .def_ro("lr", &Progress::lr)
+      .def_ro("loss_scale", &Progress::loss_scale, "of the next step")
+      .def_ro("skipped", &Progress::skipped,
+              "steps left out since the very beginning, for gradients that were not finite")
       .def_ro("samples", &Progress::samples, "trained on in this run")
       .def_ro("seconds", &Progress::seconds)
       .def("samples_per_second", &Progress::samples_per_second);

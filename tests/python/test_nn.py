@@ -97,6 +97,45 @@ class Layers(TestCase):
         self.assertIn("<table>", net.summary()._repr_html_())
         self.assertIn("<table>", net._repr_html_())
 
+    def test_the_arithmetic_of_a_network(self):
+        if not any(d.device == "simt" for d in isobit.devices()):
+            self.skipTest("this build has no simt")
+        net = nn.Sequential(nn.Conv2D(8, 3), nn.ReLU(), nn.Flatten(), Gate(4)).build((5, 5, 8), "simt", seed=1)
+        x = isobit.tensor(random(2, 5, 5, 8)).to("simt")
+
+        def run():
+            y = net(x)
+            return [y, *isobit.grad((y * y).sum(), net.parameters())]
+
+        self.assertIsNone(net.math)
+        plain = run()
+        net.math = "exact"
+        with isobit.math("fast-bf16"):
+            for a, b in zip(run(), plain):
+                self.assert_bits(a, b)
+        net.math = isobit.Math.fast_bf16
+        for a, b in zip(run(), plain):
+            self.assertFalse(isobit.equal_bits(a, b))
+        net[0].math = "exact"
+        self.assertEqual((net.math, net[0].math, net[3].math), ("fast-bf16", "exact", None))
+        self.assertIn("in exact", repr(net).splitlines()[1])
+        self.assertTrue(repr(net).endswith(") in fast-bf16"))
+        summary = net.summary()
+        self.assertEqual((summary.math, [r.math for r in summary.rows]), ("fast-bf16", ["exact"] + 3 * ["fast-bf16"]))
+        self.assertRegex(str(summary), r"Conv2D\(8, 3x3\) in exact")
+        self.assertIn("arithmetic fast-bf16 (f32 through bf16)", str(summary))
+        self.assertIn("in exact", summary._repr_html_())
+        self.assertIn("arithmetic fast-bf16", summary._repr_html_())
+        for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+            self.assertEqual((again.math, again[0].math, again[3].math), ("fast-bf16", "exact", None))
+            self.assert_bits(again(x), net(x))
+        net.math = net[0].math = None
+        self.assert_bits(net(x), plain[0])
+        with self.assertRaisesRegex(ValueError, "fast-bf16"):
+            net.math = "quick"
+        with self.assertRaises(TypeError):
+            net.math = 3
+
     def test_errors_of_modules(self):
         class Wrong(nn.Module):
             def forward(self, x):

@@ -208,6 +208,51 @@ class Gradients(TestCase):
             with self.assertRaisesRegex(RuntimeError, "without an __enter__"):
                 mode.__exit__(None, None, None)
 
+    def test_arithmetic_of_a_scope_and_of_a_call(self):
+        x, w = (random(2, 6, 6, 8, seed=1), random(3, 3, 8, 8, seed=2))
+        if not any(d.device == "simt" for d in isobit.devices()):
+            self.skipTest("this build has no simt")
+        x, w = isobit.tensor(x).to("simt"), isobit.tensor(w).to("simt")
+        ops = [
+            lambda **math: isobit.conv(x, w, **math),
+            lambda **math: isobit.conv_transpose(x, w, **math),
+            lambda **math: isobit.conv_backward_input(isobit.ones((2, 4, 4, 8), device="simt"), w, x.shape, **math),
+            lambda **math: isobit.conv_backward_filter(x, isobit.conv(x, w, math="exact"), w.shape, **math),
+            lambda **math: isobit.linear(x, w[0, 0], **math),
+            lambda **math: isobit.matmul(w[0, 0], w[0, 1], **math),
+        ]
+        for op in ops:
+            exact = op()
+            self.assertFalse(isobit.equal_bits(op(math="fast-bf16"), exact))
+            self.assertTrue(isobit.equal_bits(op(math=isobit.Math.fast), op(math="fast")))
+            with isobit.math("fast-bf16"):
+                self.assertEqual(isobit.current_math(), isobit.Math.fast_bf16)
+                self.assertTrue(isobit.equal_bits(op(), op(math="fast-bf16")))
+                self.assertTrue(isobit.equal_bits(op(math="exact"), exact))
+                with isobit.math(isobit.Math.exact):
+                    self.assertTrue(isobit.equal_bits(op(math=None), exact))
+            self.assertEqual(isobit.current_math(), "exact")
+
+        @isobit.math("fast-bf16")
+        def decorated():
+            return isobit.current_math()
+
+        self.assertEqual(decorated(), "fast-bf16")
+        for wrong in ("quick", "Fast"):
+            with self.assertRaisesRegex(ValueError, "fast-bf16"):
+                isobit.math(wrong)
+            with self.assertRaisesRegex(ValueError, "fast-bf16"):
+                isobit.conv(x, w, math=wrong)
+        for wrong in (None, 1):
+            with self.assertRaises(TypeError):
+                isobit.math(wrong)
+        with self.assertRaisesRegex(RuntimeError, "without an __enter__"):
+            isobit.math("fast").__exit__(None, None, None)
+        with isobit.math("fast"):
+            self.assertIn("arithmetic=f32, math=fast)", repr(isobit.ones(2)))
+            self.assertNotIn("math", repr(isobit.ones(2, dtype="f64")))
+        self.assertNotIn("math", repr(isobit.ones(2)))
+
     def test_a_decorated_function_in_threads(self):
         inside = [threading.Event(), threading.Event()]
         left = threading.Event()

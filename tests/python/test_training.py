@@ -119,6 +119,41 @@ class Training(TestCase):
             first[device] = trainer.net.digest()
         self.assertEqual(first["cpu"], first["simt"])
 
+    def test_a_loss_scale_changes_no_bit_of_exact_training(self):
+        options = train.Options(epochs=2, batch=32, loss_scale="dynamic")
+        self.assertEqual((options.math, options.loss_scale), ("exact", "dynamic"))
+        trainer, seen = train.Trainer(models.lenet(), options, sets()), []
+        trainer.run(step=lambda p: seen.append((p.loss_scale, p.skipped)))
+        self.assertEqual(trainer.net.digest(), self.digest)
+        self.assertEqual(set(seen), {(65536.0, 0)})
+        with self.assertRaisesRegex(ValueError, "power of two"):
+            train.Options(loss_scale="3")
+        with self.assertRaisesRegex(ValueError, "fast-bf16"):
+            train.Options(math="quick")
+
+    def test_a_loss_scale_by_itself(self):
+        w = isobit.ones(3).set_requires_grad()
+        scale = optim.LossScale(initial=8, growth_interval=2)
+        scale.scaled((w * w).sum()).backward()
+        self.assertEqual(w.grad.tolist(), [16, 16, 16])
+        self.assertTrue(scale.unscale([w]))
+        self.assertEqual(w.grad.tolist(), [2, 2, 2])
+        w.grad = w.grad * float("inf")
+        self.assertFalse(scale.unscale([w]))
+        self.assertIsNone(w.grad)
+        self.assertEqual((scale.scale, scale.skipped, scale.state()), (4.0, 1, (4.0, 0, 1)))
+        again = optim.LossScale(growth_interval=2)
+        again.load_state(scale.state())
+        for _ in range(2):
+            again.scaled(w.sum()).backward()
+            self.assertTrue(again.unscale([w]))
+            w.zero_grad()
+        self.assertEqual(again.state(), (8.0, 0, 1))
+        with self.assertRaises(ValueError):
+            again.load_state((3.0, 0, 0))
+        with self.assertRaises(ValueError):
+            optim.LossScale(initial=0.5)
+
     def test_the_program(self):
         if not os.access(PROGRAM, os.X_OK):
             self.skipTest(f"the program is not built: no {PROGRAM}")
