@@ -72,6 +72,9 @@ void declare(CLI::App& command, TrainArguments& a) {
                    "Compute each batch in parts of N (16, 32, 64, ...): less memory, the same bits"));
   where(add_number(command, "--steps", a.run.steps, "Stop after N steps; --resume goes on from there"));
   where(command.add_option("--device", a.device, "Where to compute (isobit devices)")->capture_default_str());
+  where(command.add_flag(
+      "--graph", a.run.graph,
+      "Record a step as a graph and replay it: less work for the host of a GPU, the same bits"));
   where(add_number(command, "--threads", a.threads, "Threads of the CPU [all]"));
   where(command.add_option("--out", a.out,
                            "Write the trained model here, also after each epoch and on Ctrl-C"));
@@ -80,7 +83,8 @@ void declare(CLI::App& command, TrainArguments& a) {
   command.footer(
       "The digest is the SHA-256 of the trained weights. It is the same for any number of threads, any "
       "instruction\n"
-      "set, any --micro-batch (models with batch norm excepted), and for a run that was interrupted and "
+      "set, any --micro-batch (models with batch norm excepted), with --graph and without, and for a run "
+      "that was interrupted and "
       "resumed.\n"
       "\n"
       "Examples:\n"

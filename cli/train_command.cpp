@@ -107,6 +107,7 @@ void print_json(const TrainArguments& a, const Trainer& trainer, const std::stri
                                 {"lr", o.lr},
                                 {"batch", o.batch},
                                 {"micro_batch", a.run.micro_batch},
+                                {"graph", a.run.graph},
                                 {"seed", o.seed.value},
                                 {"math", o.math},
                                 {"loss_scale", p.loss_scale},

@@ -118,6 +118,28 @@ class StretchTimer {
   virtual double seconds() = 0;
 };
 
+/// Work that a device recorded instead of doing it (a CUDA graph).
+class WorkGraph {
+ public:
+  /// After the last run.
+  virtual ~WorkGraph() = default;
+  /// Gives all of it to this thread's stream, with live numbers (OptimizerHyper, GraphRecording::live_key)
+  /// as they are now.
+  virtual void run() = 0;
+  virtual std::int64_t nodes() const = 0;
+};
+
+/// Records this thread's work on a device, from its making on. What cannot be part of a graph (upload,
+/// download, synchronize) throws Error meanwhile. Destroyed without finish(): nothing was recorded.
+class WorkRecorder {
+ public:
+  virtual ~WorkRecorder() = default;
+  virtual std::unique_ptr<WorkGraph> finish() = 0;
+  /// Between them this thread's work is done instead of recorded.
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -154,6 +176,9 @@ class Backend {
   virtual void* allocate_host(std::int64_t bytes);
   virtual void deallocate_host(void* data) noexcept;
   virtual std::unique_ptr<StretchTimer> make_timer();
+  /// Null from a device that computes in the caller's thread, where a graph saves nothing. Throws Error where
+  /// one is recorded on this thread already.
+  virtual std::unique_ptr<WorkRecorder> record_work();
 
   /// The algorithms of a kernel ("conv_forward"), in order of preference; the first that does not refuse
   /// runs.
@@ -290,6 +315,7 @@ class Backend {
   virtual void dropout(RandomKey key, std::uint64_t first, double p, ConstView x, View out) = 0;
 
   // ---- optimizers: all parameters of a group in one call; formulas at OptimizerHyper
+  /// While work is recorded, hyper is read again before each run of the graph, and must live as long.
   virtual void optimizer_step(const OptimizerHyper& hyper, std::span<const OptimizerSlot> slots) = 0;
 };
 

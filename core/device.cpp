@@ -97,6 +97,10 @@ void* Backend::allocate_host(std::int64_t) {
   return nullptr;
 }
 void Backend::deallocate_host(void*) noexcept {}
+std::unique_ptr<WorkRecorder> Backend::record_work() {
+  return nullptr;
+}
+
 std::unique_ptr<StretchTimer> Backend::make_timer() {
   return std::make_unique<HostTimer>(*this);
 }

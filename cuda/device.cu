@@ -6,6 +6,7 @@
 #include "core/listed_backend.h"
 #include "cuda/algorithms.h"
 #include "cuda/runtime/context.cuh"
+#include "cuda/runtime/graph.cuh"
 #include "cuda/runtime/guard.cuh"
 #include "cuda/runtime/properties.cuh"
 #ifndef __CUDACC__
@@ -66,13 +67,13 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
   void* allocate(std::int64_t bytes) override {
     if (bytes == 0) return nullptr;
     const Guard guard(device_, nullptr);
-    return current_context().pool().allocate(bytes, current_stream());
+    return current_context().pool().allocate(bytes);
   }
   void deallocate(void* data, std::int64_t bytes) noexcept override {
     if (data == nullptr) return;
     try {
       const Guard guard(device_, nullptr);
-      current_context().pool().deallocate(data, bytes, current_stream());
+      current_context().pool().deallocate(data, bytes);
     } catch (const Error&) {  // the device is lost, and the memory with it
     }
   }
@@ -87,20 +88,24 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
   }
   void empty_cache() override {
     if (existing_context(device_) == nullptr) return;
+    Recorder::refuse("empty_cache");
     const Guard guard(device_, nullptr);
     current_context().pool().empty_cache(current_stream());
   }
   void synchronize() override {
+    Recorder::refuse("synchronize");
     const Guard guard(device_, nullptr);
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
     forget_launches(device_);
   }
 
   void upload(void* destination, const void* host, std::int64_t bytes) override {
+    Recorder::refuse("a copy from the host");
     transfer(destination, host, bytes, cudaMemcpyHostToDevice, "upload");
     wait();
   }
   void download(void* host, const void* source, std::int64_t bytes) override {
+    Recorder::refuse("a copy to the host");
     transfer(host, source, bytes, cudaMemcpyDeviceToHost, "download");
     wait();
   }
@@ -137,6 +142,10 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
   }
   void deallocate_host(void* data) noexcept override {
     if (data != nullptr && cudaFreeHost(data) != cudaSuccess) cudaGetLastError();
+  }
+  std::unique_ptr<WorkRecorder> record_work() override {
+    const Guard guard(device_, "graphed");
+    return std::make_unique<Recorder>(device_);
   }
   std::unique_ptr<StretchTimer> make_timer() override { return std::make_unique<EventTimer>(device_); }
 

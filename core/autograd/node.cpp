@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/autograd/capture.h"
+#include "core/graph_recording.h"
 #include "core/tensor/impl.h"
 
 namespace isobit {
@@ -215,6 +216,8 @@ void Tensor::set_grad(Tensor g) {
   } else if (!self.meta) {
     return;
   }
+  if (GraphRecording* r = GraphRecording::current()) [[unlikely]]
+    r->touch_gradient(*this);
   self.autograd().grad = std::move(g);
 }
 

@@ -28,6 +28,10 @@ PartScope::~PartScope() {
   part_in_force = before_;
 }
 
+bool in_part() {
+  return part_in_force != nullptr;
+}
+
 Part current_part(const char* op, std::int64_t batch) {
   if (part_in_force == nullptr) return {0, batch, batch};
   if (part_in_force->length != batch)

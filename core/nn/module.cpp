@@ -4,6 +4,7 @@
 #include <isobit/nn_module.h>
 #include <isobit/parts.h>
 
+#include "core/graph_recording.h"
 #include "core/nn/builder.h"
 
 namespace isobit::nn {
@@ -88,9 +89,26 @@ Tensor Layer::run(const Tensor& x, const Behind* behind) const {
     else
       build(sample, x.device(), {}, is_floating(x.dtype()) ? x.dtype() : DType::f32);
   }
-  if (forward_depth == 0 && m.training_ && x.defined() && x.rank() > 0 &&
-      current_part("nn", x.shape(0)).first == 0)
-    m.state_->step = m.state_->next_step++;
+  const bool begins = forward_depth == 0 && m.training_ && x.defined() && x.rank() > 0 &&
+                      current_part("nn", x.shape(0)).first == 0;
+  if (begins) m.state_->step = m.state_->next_step++;
+  if (GraphRecording* r = GraphRecording::current()) [[unlikely]] {
+    // A replay begins a step as this pass did, and computes in the mode and the arithmetic of this pass.
+    if (begins) r->before_replay([state = m.state_] { state->step = state->next_step++; });
+    r->before_replay_check([module = module_, training = m.training_, math = m.math_] {
+      if (module->training_ != training)
+        fail("graphed",
+             "layer \"{}\", {}, was recorded in {} mode and is in {} mode now: make a Graphed for each",
+             module->path_, module->describe(), training ? "training" : "evaluation",
+             training ? "evaluation" : "training");
+      if (module->math_ != math)
+        fail("graphed",
+             "layer \"{}\", {}, has been given another arithmetic (set_math) since the step was recorded: "
+             "make a "
+             "Graphed for each",
+             module->path_, module->describe());
+    });
+  }
   DepthGuard guard;
   const MathScope arithmetic(m.math_);
   try {

@@ -2,6 +2,7 @@
 #include <isobit/autograd.h>
 #include <isobit/nn_layers.h>
 
+#include "core/graph_recording.h"
 #include "core/nn/layer_fields.h"
 #include "core/nn/relu_module.h"
 
@@ -103,7 +104,12 @@ class DropoutModule final : public Module {
   std::string describe() const override { return fmt::format("Dropout({})", p_); }
   Tensor forward(const Tensor& x) override {
     if (!training() || p_ == 0) return x;
-    return dropout(x, p_, random_key(state()->seed, join(path(), "dropout"), state()->step));
+    const auto key = [state = state(), purpose = join(path(), "dropout")] {
+      return random_key(state->seed, purpose, state->step);
+    };
+    if (GraphRecording* r = GraphRecording::current()) [[unlikely]]
+      r->add_key(key(), key);
+    return dropout(x, p_, key());
   }
 
  private:

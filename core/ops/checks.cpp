@@ -1,4 +1,5 @@
 // Checks and small helpers that every op family uses.
+#include "core/graph_recording.h"
 #include "core/ops/internal.h"
 
 #include <cmath>
@@ -28,10 +29,10 @@ void require_finite(const char* op, const char* what, double value) {
   if (!std::isfinite(value)) fail(op, "{} is {}, expected a finite number", what, value);
 }
 
-void require_indices(const char* op, const char* what, const Tensor& index, std::int64_t limit) {
-  if (index.dtype() != DType::i64) fail(op, "{} is {}, expected i64", what, index.dtype());
+namespace {
+
+void look_at_indices(const char* op, const char* what, const Tensor& index, std::int64_t limit) {
   const std::int64_t count = index.numel();
-  if (count == 0) return;
   constexpr int kAll[] = {0};
   const ReduceGeometry g = make_reduce_geometry(Shape{count}, kAll);
   Backend& device = backend(index.device());
@@ -44,6 +45,26 @@ void require_indices(const char* op, const char* what, const Tensor& index, std:
     position.copy_to_host(&where);
     fail(op, "{} {} at position {} is outside [0, {})", what, found, where, limit);
   }
+}
+
+}  // namespace
+
+void require_indices(const char* op, const char* what, const Tensor& index, std::int64_t limit) {
+  if (index.dtype() != DType::i64) fail(op, "{} is {}, expected i64", what, index.dtype());
+  if (index.numel() == 0) return;
+  GraphRecording* const recording = GraphRecording::current();
+  if (recording == nullptr) [[likely]]
+    return look_at_indices(op, what, index, limit);
+  if (recording->computes(index))
+    fail(op,
+         "{} is computed within the step that is recorded as a graph, where nobody can look at it before it "
+         "is used: compute it outside and pass it in",
+         what);
+  recording->touch(index, false);
+  const GraphRecording::Pause pause(*recording);
+  look_at_indices(op, what, index, limit);
+  recording->before_replay_check(
+      [=, what = std::string(what)] { look_at_indices(op, what.c_str(), index, limit); });
 }
 
 AxisList make_axes(const char* op, const Shape& x, std::span<const int> axes) {

@@ -25,6 +25,14 @@ Shape joined(const Shape& front, const Shape& rows, int from, const char* op) {
   return Shape(std::span<const std::int64_t>(extents.data(), rank));
 }
 
+void require_index(const char* op, const Tensor& x, const Tensor& index, std::int64_t limit) {
+  if (x.device() != index.device())
+    fail(op, "x lives on {}, index on {}, expected one device", x.device(), index.device());
+  require_indices(op, "index", index, limit);
+}
+
+}  // namespace
+
 Tensor gather_recorded(const Tensor& x, const Tensor& index, const Shape& y_shape) {
   Tensor y = empty_as(x, y_shape);
   backend(x.device()).gather_rows(view(x), view(index), row_size(x.shape(), 1), fresh_view(y));
@@ -33,14 +41,6 @@ Tensor gather_recorded(const Tensor& x, const Tensor& index, const Shape& y_shap
     return Gradients{scatter_add_recorded(c.dy(), c.saved(0), from)};
   });
 }
-
-void require_index(const char* op, const Tensor& x, const Tensor& index, std::int64_t limit) {
-  if (x.device() != index.device())
-    fail(op, "x lives on {}, index on {}, expected one device", x.device(), index.device());
-  require_indices(op, "index", index, limit);
-}
-
-}  // namespace
 
 Tensor scatter_add_recorded(const Tensor& y, const Tensor& index, const Shape& x_shape) {
   Tensor x = empty_as(y, x_shape);

@@ -22,7 +22,8 @@ void require_alike(const char* op, const Tensor& a, const Tensor& b);
 void require_shape(const char* op, const char* what, const Tensor& t, const Shape& expected);
 /// eps, p, slopes: a NaN or an infinity is refused.
 void require_finite(const char* op, const char* what, double value);
-/// Every index in [0, limit); the message names the first offender's value and position.
+/// Every index in [0, limit); the message names the first offender's value and position. In a step that is
+/// recorded as a graph, indices of before it are looked at now and before each replay; others are refused.
 void require_indices(const char* op, const char* what, const Tensor& index, std::int64_t limit);
 
 /// The axes of a reduction as a checked list without heap memory; none given: all.
@@ -72,6 +73,8 @@ std::span<const int> pooled_axes(const char* op, const Tensor& x);
 Tensor avg_pool_recorded(const PoolGeometry& g, const Tensor& x);
 /// scatter_add with indices that are checked already.
 Tensor scatter_add_recorded(const Tensor& y, const Tensor& index, const Shape& x_shape);
+/// gather of indices that are known to be right: y_shape is index.shape followed by x's other axes.
+Tensor gather_recorded(const Tensor& x, const Tensor& index, const Shape& y_shape);
 /// The op that an activation stands for.
 Tensor activated(Activate activation, double slope, const Tensor& z);
 /// The adjoint of pad; its own gradient is pad with zeros.

@@ -30,7 +30,9 @@ Tensor pick(const Tensor& log_probabilities, const Tensor& labels, std::int64_t 
     const TensorOptions integers{.dtype = DType::i64, .device = labels.device()};
     position = add(arange(rows, 0, static_cast<double>(classes), integers), labels.reshape({rows}));
   }
-  return gather(log_probabilities.reshape({rows * classes}), position).reshape(labels.shape());
+  // The labels were looked at; their positions are as right.
+  return gather_recorded(log_probabilities.reshape({rows * classes}), position, Shape{rows})
+      .reshape(labels.shape());
 }
 
 /// Sum of v[n, ...] / count: each sample's sum, divided, then over the samples.

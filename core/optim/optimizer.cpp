@@ -5,6 +5,7 @@
 
 #include <unordered_set>
 
+#include "core/graph_recording.h"
 #include "core/nn/state_dict.h"
 
 namespace isobit::optim {
@@ -60,6 +61,18 @@ Tensor scalar_f64(std::initializer_list<double> values) {
   return from_vector(std::vector<double>(values), Shape{static_cast<std::int64_t>(values.size())});
 }
 
+// A replay steps what the recorded step did.
+void check_frozen_alike(GraphRecording& recording, const std::shared_ptr<OptimizerBody>& body, std::size_t g,
+                        std::size_t i) {
+  const bool stepped = body->groups[g].slots[i].parameter.requires_grad();
+  recording.before_replay_check([=] {
+    const Tensor& p = body->groups[g].slots[i].parameter;
+    if (p.requires_grad() != stepped)
+      fail(body->name(), "{} was {} when the graph was recorded and is not now: make a new Graphed",
+           where(g, i, p), stepped ? "trained" : "frozen");
+  });
+}
+
 }  // namespace
 
 const char* OptimizerBody::name() const {
@@ -105,6 +118,23 @@ std::unique_ptr<OptimizerBody> make_body(OptimizerKind kind, const std::vector<G
   return body;
 }
 
+void OptimizerBody::advance() {
+  ++steps;
+  if (!has_powers()) return;
+  for (GroupBody& group : groups) {
+    group.power1 *= group.hyper.beta1;
+    group.power2 *= group.hyper.beta2;
+    group.hyper.correction1 = 1 - group.power1;
+    group.hyper.correction2 = 1 - group.power2;
+  }
+}
+
+OptimizerHyper OptimizerBody::numbers(const GroupBody& group) const {
+  OptimizerHyper hyper = group.hyper;
+  hyper.lr = group.hyper.lr * factor;
+  return hyper;
+}
+
 Optimizer::Optimizer(std::unique_ptr<OptimizerBody> body) : body_(std::move(body)) {}
 Optimizer::~Optimizer() = default;
 Optimizer::Optimizer(Optimizer&&) noexcept = default;
@@ -134,12 +164,17 @@ void Optimizer::step() {
       gradients.back().push_back(std::move(grad));
     }
   }
-  ++body_->steps;
+  body_->advance();
+  GraphRecording* const recording = GraphRecording::current();
+  if (recording != nullptr) [[unlikely]]
+    recording->before_replay([body = body_] { body->advance(); });
   for (std::size_t g = 0; g < body_->groups.size(); ++g) {
     GroupBody& group = body_->groups[g];
     std::vector<OptimizerSlot> slots;
     for (std::size_t i = 0; i < group.slots.size(); ++i) {
       const Tensor& grad = gradients[g][i];
+      if (recording != nullptr) [[unlikely]]
+        check_frozen_alike(*recording, body_, g, i);
       if (!grad.defined() || grad.numel() == 0) continue;
       Slot& s = group.slots[i];
       slots.push_back({writable(s.parameter),
@@ -147,16 +182,12 @@ void Optimizer::step() {
                        writable(s.state1),
                        writable(s.state2)});
     }
-    if (body_->has_powers()) {
-      group.power1 *= group.hyper.beta1;
-      group.power2 *= group.hyper.beta2;
-      group.hyper.correction1 = 1 - group.power1;
-      group.hyper.correction2 = 1 - group.power2;
-    }
     if (slots.empty()) continue;
-    OptimizerHyper hyper = group.hyper;
-    hyper.lr = group.hyper.lr * body_->factor;
-    backend(group.slots.front().parameter.device()).optimizer_step(hyper, slots);
+    // On the heap, where a graph's replays find the numbers of their step.
+    const auto numbers = std::make_shared<OptimizerHyper>(body_->numbers(group));
+    if (recording != nullptr) [[unlikely]]
+      recording->before_replay([body = body_, numbers, g] { *numbers = body->numbers(body->groups[g]); });
+    backend(group.slots.front().parameter.device()).optimizer_step(*numbers, slots);
   }
   zero_grad();
 }

@@ -29,6 +29,10 @@ struct OptimizerBody {
   const char* name() const;
   bool has_powers() const { return kind == OptimizerKind::adam || kind == OptimizerKind::adamw; }
   GroupBody& group(std::size_t i);
+  /// Counts a step: the corrections of every group are those of it.
+  void advance();
+  /// The numbers of the step in force, as the device gets them.
+  OptimizerHyper numbers(const GroupBody& group) const;
 };
 
 /// One group as the constructors of the optimizers give it.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/graph_recording.h"
 #include "core/tensor/impl.h"
 
 namespace isobit {
@@ -17,6 +18,8 @@ Tensor empty(const Shape& shape, TensorOptions options) {
   impl->dtype = options.dtype;
   impl->shape = shape;
   if (storage->bytes > 0) storage->data = backend(options.device).allocate(storage->bytes);
+  if (const GraphRecording* r = GraphRecording::current()) [[unlikely]]
+    storage->recording = r->number_of(options.device);
   impl->storage = storage.release();
   return Tensor(TensorRef(impl.release()));
 }

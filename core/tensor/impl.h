@@ -15,6 +15,7 @@ namespace isobit {
 struct Storage {
   std::atomic<std::int32_t> count{1};
   Device device;
+  std::uint64_t recording = 0;      ///< of a graph whose memory this is (core/graph_recording.h); 0: none
   bool foreign = false;             ///< the memory is others', who may write to it without our knowledge
   std::atomic<bool> shared{false};  ///< ours, but lent to others (share_memory), who may do so as well
   void* data = nullptr;

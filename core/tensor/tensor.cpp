@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "core/graph_recording.h"
 #include "core/tensor/impl.h"
 
 namespace isobit {
@@ -47,7 +48,10 @@ Device Tensor::device() const {
   return body(*this, "device").storage->device;
 }
 const void* Tensor::raw() const {
-  return body(*this, "raw").data();
+  TensorImpl& self = body(*this, "raw");
+  if (GraphRecording* r = GraphRecording::current()) [[unlikely]]
+    r->touch(*this, false);
+  return self.data();
 }
 std::uint64_t Tensor::version() const {
   return body(*this, "version").storage->version;
@@ -56,6 +60,8 @@ std::uint64_t Tensor::version() const {
 void* Tensor::mutable_raw() {
   TensorImpl& self = body(*this, "mutable_raw");
   self.storage->version.fetch_add(1, std::memory_order_relaxed);
+  if (GraphRecording* r = GraphRecording::current()) [[unlikely]]
+    r->touch(*this, true);
   return self.data();
 }
 

@@ -4,6 +4,7 @@
 #include <isobit/ops.h>
 #include <isobit/parts.h>
 #include <isobit/data.h>
+#include <isobit/nn_graphed.h>
 #include <isobit/saved_model.h>
 #include <isobit/train.h>
 
@@ -42,6 +43,7 @@ struct Trainer::Body {
   double backward(const data::Batch& batch, std::int64_t micro_batch, const std::vector<Tensor>& parameters);
   /// A step of the optimizer by those gradients, if they are finite.
   void step(const std::vector<Tensor>& parameters);
+  nn::Graphed graphed() const;
   nn::Evaluation evaluate(const Hooks& hooks) const;
 };
 
@@ -141,6 +143,15 @@ void Trainer::Body::step(const std::vector<Tensor>& parameters) {
   optimizer->step();
 }
 
+nn::Graphed Trainer::Body::graphed() const {
+  return {device, [this](const std::vector<Tensor>& batch) {
+            const Tensor l = loss(batch[0], batch[1]);
+            l.backward();
+            optimizer->step();
+            return std::vector{l};
+          }};
+}
+
 nn::Evaluation Trainer::Body::evaluate(const Hooks& hooks) const {
   nn::EvaluateOptions how;
   how.normalise = normalise;
@@ -156,9 +167,19 @@ Outcome Trainer::run(const RunOptions& run, const Hooks& hooks) {
   Body& b = *body_;
   const MathScope arithmetic(parse_math(b.options.math));
   check_micro_batch(run.micro_batch, b.options.batch);
+  if (run.graph && run.micro_batch != 0)
+    fail("train", "a graph of a step and batches in parts of {} cannot both be had", run.micro_batch);
+  if (run.graph && b.options.clip_norm > 0)
+    fail("train",
+         "a graph of a step cannot clip gradients by norm (clip_norm is {}): the host computes the factor",
+         b.options.clip_norm);
+  if (run.graph && b.loss_scale)
+    fail("train", "a graph of a step cannot scale the loss (loss-scale is {}): the host looks for overflows",
+         b.options.loss_scale);
   if (run.steps < 0) fail("train", "steps is {}, it must not be negative", run.steps);
   const optim::Schedule schedule = make_schedule(b.options, b.total_steps());
   const std::vector<Tensor> parameters = b.net.parameters();
+  nn::Graphed graphed = b.graphed();
   Outcome outcome;
   Progress& p = outcome.progress;
   p.batches = b.batches;
@@ -174,12 +195,13 @@ Outcome Trainer::run(const RunOptions& run, const Hooks& hooks) {
       for (const data::Batch& batch : b.epoch(b.at.epoch, b.at.batch)) {
         if (asked_to_stop(hooks)) throw Stopped();
         b.optimizer->set_lr_factor(schedule(b.at.step));
-        p.loss = b.backward(batch, run.micro_batch, parameters);
+        p.loss = run.graph ? graphed({batch.images, batch.labels})[0].item()
+                           : b.backward(batch, run.micro_batch, parameters);
         if (!std::isfinite(p.loss))
           fail("train",
                "the loss is {} at step {} (lr {}): the run has diverged, lower lr or clip the gradients",
                p.loss, b.at.step, b.optimizer->lr() * b.optimizer->lr_factor());
-        b.step(parameters);
+        if (!run.graph) b.step(parameters);
         ++b.at.batch;
         ++b.at.step;
         loss_sum += p.loss * static_cast<double>(batch.size());

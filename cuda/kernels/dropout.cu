@@ -30,9 +30,13 @@ void run(RandomKey key, std::uint64_t first, double p, ConstView x, View out) {
   const Counters counters(first, out.numel, 4);
   // u is a multiple of 2^-24 below 1: it is less than p when it is less than p rounded up to such a multiple.
   const float threshold = static_cast<float>(std::ceil(p * 0x1p24) * 0x1p-24);
-  launch(drop<T>, grid_stride_blocks(blocks_of(counters, 4), kMapThreads), kMapThreads, 0, key, counters,
-         threshold, static_cast<T>(1 / (1 - p)), x.data, out.data, out.dtype,
-         packs_blocks<4>(counters, x.data, x.dtype) && packs_blocks<4>(counters, out.data, out.dtype));
+  const bool packs =
+      packs_blocks<4>(counters, x.data, x.dtype) && packs_blocks<4>(counters, out.data, out.dtype);
+  launch_live(drop<T>, grid_stride_blocks(blocks_of(counters, 4), kMapThreads), kMapThreads, 0,
+              [=, scale = static_cast<T>(1 / (1 - p)), live = live_key(key, "dropout")] {
+                return std::tuple(live != nullptr ? *live : key, counters, threshold, scale, x.data, out.data,
+                                  out.dtype, packs);
+              });
 }
 
 }  // namespace

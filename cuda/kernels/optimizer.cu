@@ -133,8 +133,10 @@ void step_all(const OptimizerHyper& hyper, std::span<const OptimizerSlot> slots)
   const std::int64_t bytes = static_cast<std::int64_t>(table.size() * sizeof(Slot<T>));
   const Scratch memory(bytes);
   copy_to_device(memory.as<void>(), table.data(), bytes);
-  launch(step<T>, grid_stride_blocks(chunks, 1), kMapThreads, 0, numbers, memory.as<const Slot<T>>(),
-         static_cast<int>(table.size()), chunks);
+  launch_live(step<T>, grid_stride_blocks(chunks, 1), kMapThreads, 0,
+              [&hyper, rows = memory.as<const Slot<T>>(), count = static_cast<int>(table.size()), chunks] {
+                return std::tuple(Numbers<T>(hyper), rows, count, chunks);
+              });
 }
 
 }  // namespace

@@ -61,27 +61,32 @@ __global__ void __launch_bounds__(kMapThreads)
 
 /// Runs kernel(key, counters, a, b, ...) for elements of T.
 template <class T>
-void run(void (*kernel)(RandomKey, Counters, T, T, Target), RandomKey key, std::uint64_t first, double a,
-         double b, View out) {
+void run(const char* op, void (*kernel)(RandomKey, Counters, T, T, Target), RandomKey key,
+         std::uint64_t first, double a, double b, View out) {
   constexpr int kEach = kBlockValues<T>;
   const Counters counters(first, out.numel, kEach);
-  launch(kernel, grid_stride_blocks(blocks_of(counters, kEach), kMapThreads), kMapThreads, 0, key, counters,
-         static_cast<T>(a), static_cast<T>(b),
-         Target{out.data, out.dtype, packs_blocks<kEach>(counters, out.data, out.dtype)});
+  const Target target{out.data, out.dtype, packs_blocks<kEach>(counters, out.data, out.dtype)};
+  launch_live(kernel, grid_stride_blocks(blocks_of(counters, kEach), kMapThreads), kMapThreads, 0,
+              [=, live = live_key(key, op)] {
+                return std::tuple(live != nullptr ? *live : key, counters, static_cast<T>(a),
+                                  static_cast<T>(b), target);
+              });
 }
 
 }  // namespace
 
 void random_uniform(RandomKey key, std::uint64_t first, double low, double high, View out) {
   if (!is_floating(out.dtype)) fail("random_uniform", "got {} elements, expected a floating type", out.dtype);
-  if (out.dtype == DType::f64) return run<double>(draw_uniform<double>, key, first, low, high, out);
-  run<float>(draw_uniform<float>, key, first, low, high, out);
+  if (out.dtype == DType::f64)
+    return run<double>("random_uniform", draw_uniform<double>, key, first, low, high, out);
+  run<float>("random_uniform", draw_uniform<float>, key, first, low, high, out);
 }
 
 void random_normal(RandomKey key, std::uint64_t first, double mean, double deviation, View out) {
   if (!is_floating(out.dtype)) fail("random_normal", "got {} elements, expected a floating type", out.dtype);
-  if (out.dtype == DType::f64) return run<double>(draw_normal<double>, key, first, mean, deviation, out);
-  run<float>(draw_normal<float>, key, first, mean, deviation, out);
+  if (out.dtype == DType::f64)
+    return run<double>("random_normal", draw_normal<double>, key, first, mean, deviation, out);
+  run<float>("random_normal", draw_normal<float>, key, first, mean, deviation, out);
 }
 
 }  // namespace isobit::gpu::kernels

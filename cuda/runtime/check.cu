@@ -7,6 +7,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "cuda/runtime/graph.cuh"
 #include "cuda/runtime/guard.cuh"
 
 namespace isobit::gpu {
@@ -49,6 +50,9 @@ const char* advice(cudaError_t status) {
              "capability>";
     case cudaErrorInsufficientDriver:
       return "; install a newer NVIDIA driver";
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+      return "; while a step is recorded as a graph, nobody may wait for its work or for the whole device";
 #ifdef __CUDACC__  // the emulated device has no PTX
     case cudaErrorUnsupportedPtxVersion:
       return "; the driver is older than the toolkit that wrote this build's PTX: install a newer NVIDIA "
@@ -100,8 +104,11 @@ void check(cudaError_t status, const char* call, const char* file, int line) {
   std::string message =
       fmt::format("{} on {} failed: {} ({}){} ({}:{})", call, device_name(device), cudaGetErrorString(status),
                   cudaGetErrorName(status), advice(status), file, line);
-  // What loses the context makes every later call fail; everything else ends with its call.
-  if (cudaDeviceSynchronize() == cudaSuccess) throw DeviceError(op, message);
+  // What loses the context makes every later call fail; everything else ends with its call. While a graph is
+  // recorded, here or on another thread, CUDA refuses to wait: the calls after the recording will tell.
+  const cudaError_t later = Recorder::current() != nullptr ? cudaSuccess : cudaDeviceSynchronize();
+  if (later == cudaErrorStreamCaptureUnsupported) cudaGetLastError();
+  if (later == cudaSuccess || later == cudaErrorStreamCaptureUnsupported) throw DeviceError(op, message);
   cudaGetLastError();
   Health& h = health(device);
   {

@@ -2,6 +2,7 @@
 
 #include <isobit/error.h>
 
+#include "cuda/runtime/graph.cuh"
 #include "cuda/runtime/guard.cuh"
 
 namespace isobit::gpu::detail {
@@ -33,7 +34,7 @@ void check_launched() {
   check(cudaGetDevice(&device), "cudaGetDevice");
   remember_launch(device, op());
   check(launched, "the launch of a kernel");
-  if (sync_wanted()) [[unlikely]] {
+  if (sync_wanted() && Recorder::current() == nullptr) [[unlikely]] {
     check(cudaStreamSynchronize(current_stream()), "a kernel");
     forget_launches(device);
   }

@@ -2,9 +2,11 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
 
 #include "cuda/runtime/check.cuh"
+#include "cuda/runtime/graph.cuh"
 #include "cuda/runtime/stream.cuh"
 
 namespace isobit::gpu {
@@ -65,6 +67,35 @@ void launch(void (*kernel)(Params...), const Grid& grid, int threads, std::size_
                    static_cast<Params>(arguments)...);
 #endif
   detail::check_launched();
+}
+
+/// launch(kernel, ..., make()...) where make, which gives a tuple of the kernel's parameters, is asked again
+/// before each run of the graph that records the launch: for numbers that change from step to step.
+template <class... Params, class Make>
+void launch_live(void (*kernel)(Params...), const Grid& grid, int threads, std::size_t shared_bytes,
+                 const Make& make) {
+  using Arguments = std::tuple<std::remove_cv_t<Params>...>;
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  std::apply([&](const auto&... a) { launch(kernel, grid, threads, shared_bytes, a...); }, Arguments(make()));
+  Recorder* const recorder = Recorder::current();
+  if (recorder == nullptr) [[likely]]
+    return;
+  recorder->before_run([=, node = recorder->last_node()](cudaGraphExec_t graph) {
+    Arguments arguments = make();
+    cudaKernelNodeParams p{};
+    p.func = reinterpret_cast<void*>(kernel);
+    p.gridDim =
+        dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+    p.blockDim = dim3(static_cast<unsigned>(threads));
+    p.sharedMemBytes = static_cast<unsigned>(shared_bytes);
+    std::apply(
+        [&](auto&... a) {
+          void* pointers[] = {&a...};
+          p.kernelParams = pointers;
+          set_launch(graph, node, p);
+        },
+        arguments);
+  });
 }
 
 }  // namespace isobit::gpu

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cuda/runtime/check.cuh"
+#include "cuda/runtime/graph.cuh"
 
 namespace isobit::gpu {
 
@@ -33,7 +34,21 @@ void MemoryPool::count(std::int64_t size) {
     from_system_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void* MemoryPool::allocate(std::int64_t bytes, cudaStream_t stream) {
+void* MemoryPool::allocate(std::int64_t bytes) {
+  if (const Recorder* r = Recorder::here()) [[unlikely]]
+    return GraphMemory::allocate(r->memory(), bytes);
+  return obtain(bytes, current_stream());
+}
+
+void MemoryPool::deallocate(void* data, std::int64_t bytes) noexcept {
+  if (data == nullptr || GraphMemory::deallocate(data)) return;
+  try {
+    release(data, bytes, unrecorded_stream());
+  } catch (const Error&) {  // the device is lost, and the memory with it
+  }
+}
+
+void* MemoryPool::obtain(std::int64_t bytes, cudaStream_t stream) {
   if (bytes == 0) return nullptr;
   if (bytes < 0) fail("allocate", "{} bytes asked for", bytes);
   // Not rounded: what watches memory shall see an access beyond the last byte.
@@ -61,7 +76,7 @@ void* MemoryPool::allocate(std::int64_t bytes, cudaStream_t stream) {
   return data;
 }
 
-void MemoryPool::deallocate(void* data, std::int64_t bytes, cudaStream_t stream) noexcept {
+void MemoryPool::release(void* data, std::int64_t bytes, cudaStream_t stream) noexcept {
   if (data == nullptr) return;
   current_.fetch_sub(rounded(bytes), std::memory_order_relaxed);
   if (cudaFreeAsync(data, stream) != cudaSuccess) cudaGetLastError();

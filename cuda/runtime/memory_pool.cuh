@@ -14,12 +14,15 @@ namespace isobit::gpu {
 class MemoryPool {
  public:
   explicit MemoryPool(int device);
-  /// Uninitialised, 256-byte aligned, usable by work that follows on `stream`; null for 0 bytes. Without
-  /// memory the cache is emptied and the driver asked once more; then OutOfMemory says how much was asked, in
-  /// use and cached.
-  void* allocate(std::int64_t bytes, cudaStream_t stream);
-  /// After the work on `stream` so far. Never fails: at worst, on a lost device, the memory is lost with it.
-  void deallocate(void* data, std::int64_t bytes, cudaStream_t stream) noexcept;
+  /// Uninitialised, 256-byte aligned, usable by this thread's work from here on (current_stream(), or the
+  /// graph that it records); null for 0 bytes. Throws OutOfMemory.
+  void* allocate(std::int64_t bytes);
+  /// After this thread's work so far. Never fails: at worst, on a lost device, the memory is lost with it.
+  void deallocate(void* data, std::int64_t bytes) noexcept;
+  /// The same on a stream, for memory of no graph. Without memory the cache is emptied and the driver asked
+  /// once more; then OutOfMemory says how much was asked, in use and cached.
+  void* obtain(std::int64_t bytes, cudaStream_t stream);
+  void release(void* data, std::int64_t bytes, cudaStream_t stream) noexcept;
   MemoryStats stats() const;
   void reset_peak() { peak_ = current_.load(); }
   /// Hands back what is free once the work on `stream` is done.

@@ -23,7 +23,6 @@ class Scratch {
  private:
   void* data_ = nullptr;
   std::int64_t bytes_ = 0;
-  cudaStream_t stream_ = nullptr;
 };
 
 /// Copies host bytes to device memory in the stream's order (small tables: the bytes may be changed when this

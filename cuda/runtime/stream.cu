@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cuda/runtime/context.cuh"
+#include "cuda/runtime/graph.cuh"
 
 namespace isobit::gpu {
 namespace {
@@ -25,6 +26,12 @@ StreamChoice* find_choice(int device) {
 }  // namespace
 
 cudaStream_t current_stream() {
+  if (const Recorder* r = Recorder::here()) [[unlikely]]
+    return r->stream();
+  return unrecorded_stream();
+}
+
+cudaStream_t unrecorded_stream() {
   Context& here = current_context();
   if (any_chosen) [[unlikely]]
     if (const StreamChoice* choice = find_choice(here.device()); choice != nullptr && !choice->own)
@@ -33,6 +40,7 @@ cudaStream_t current_stream() {
 }
 
 StreamChoice choose_stream(StreamChoice choice) {
+  Recorder::refuse("another stream");
   Context& here = current_context();
   const cudaStream_t before = current_stream();
   StreamChoice* slot = find_choice(here.device());

@@ -6,8 +6,10 @@
 namespace isobit::gpu {
 
 /// The stream that kernels and copies of this thread go to, on the device that is current: the device's own,
-/// unless the user has put another in its place (isobit/gpu.h).
+/// unless the user has put another in its place (isobit/gpu.h) or a graph is recorded.
 cudaStream_t current_stream();
+/// The same, of work that is done also while this thread records a graph.
+cudaStream_t unrecorded_stream();
 
 /// Puts another in its place, for this thread and the device that is current: Backend::choose_stream.
 StreamChoice choose_stream(StreamChoice choice);

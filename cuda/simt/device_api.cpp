@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "cuda/simt/device_state.h"
+#include "cuda/simt/graphs.h"
 #include "cuda/simt/launch.h"
 #include "cuda/simt/memory.h"
 #include "cuda/simt/runner.h"
@@ -61,8 +62,7 @@ void execute(Launch& launch) {
 
 namespace detail {
 
-void enqueue_launch(const void* kernel, void (*invoke)(const void* payload), const void* payload,
-                    std::size_t payload_bytes, dim3 grid, dim3 block, std::size_t shared,
+void enqueue_launch(const Callable& callable, const void* payload, dim3 grid, dim3 block, std::size_t shared,
                     cudaStream_t handle) {
   const std::lock_guard lock(device_mutex());
   const auto stream = find_stream(handle);
@@ -70,16 +70,16 @@ void enqueue_launch(const void* kernel, void (*invoke)(const void* payload), con
     result(cudaErrorInvalidResourceHandle);
     return;
   }
-  if (const cudaError_t error = check_launch(kernel, grid, block, shared); error != cudaSuccess) {
+  if (const cudaError_t error = check_launch(callable.kernel, grid, block, shared); error != cudaSuccess) {
     result(error);
     return;
   }
   const auto run = [=](const void* arguments) {
     Launch launch;
-    launch.invoke = invoke;
+    launch.invoke = callable.invoke;
     launch.payload = arguments;
-    launch.payload_bytes = payload_bytes;
-    launch.kernel = kernel;
+    launch.payload_bytes = callable.payload_bytes;
+    launch.kernel = callable.kernel;
     launch.grid = grid;
     launch.block = block;
     launch.shared = shared;
@@ -87,15 +87,20 @@ void enqueue_launch(const void* kernel, void (*invoke)(const void* payload), con
     launch.seed = settings().seed;
     execute(launch);
   };
-  if (!settings().lazy && stream->tasks.empty()) {
+  if (!settings().lazy && stream->tasks.empty() && stream->capture == nullptr) {
     result(enqueue(stream, [&] { run(payload); }));
     return;
   }
   struct alignas(16) Unit {
     unsigned char bytes[16];
   };
-  std::shared_ptr<Unit[]> copy(new Unit[(payload_bytes + sizeof(Unit) - 1) / sizeof(Unit)]);
-  std::memcpy(copy.get(), payload, payload_bytes);
+  std::shared_ptr<Unit[]> copy(new Unit[(callable.payload_bytes + sizeof(Unit) - 1) / sizeof(Unit)]);
+  std::memcpy(copy.get(), payload, callable.payload_bytes);
+  if (stream->capture != nullptr) {
+    stream->capture->add({run, Payload(copy, copy.get()), callable.kernel, callable.pack});
+    result(cudaSuccess);
+    return;
+  }
   result(enqueue(stream, [=] { run(copy.get()); }));
 }
 
@@ -222,6 +227,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(device_mutex());
+  if (spoil_captures()) return result(cudaErrorStreamCaptureUnsupported);
   run_all();
   DeviceMemory& memory = DeviceMemory::instance();
   if (const std::string broken = memory.broken_fence(); !broken.empty()) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda/simt/device_state.h"
+#include "cuda/simt/graphs.h"
 #include "cuda/simt/memory.h"
 #include "cuda/simt/runtime_api.h"
 #include "cuda/simt/streams.h"
@@ -82,6 +83,13 @@ cudaError_t copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind k
     return result(cudaErrorInvalidValue);
   }
   cudaError_t error = cudaSuccess;
+  if (stream->capture != nullptr) {
+    if (wait || (!to_device && !is_pinned(to))) {
+      spoil_capture(*stream);
+      return result(cudaErrorStreamCaptureUnsupported);
+    }
+    return result(enqueue(stream, [=] { copy_bytes(to, from, bytes); }));
+  }
   if (settings().lazy && !from_device && !is_pinned(from)) {
     auto staged = std::make_shared<std::vector<unsigned char>>(bytes);
     std::memcpy(staged->data(), from, bytes);
@@ -126,7 +134,9 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
 
 cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {
   const std::lock_guard lock(device_mutex());
-  if (find_stream(stream) == nullptr) return result(cudaErrorInvalidResourceHandle);
+  const auto s = find_stream(stream);
+  if (s == nullptr) return result(cudaErrorInvalidResourceHandle);
+  if (spoil_capture(*s)) return result(cudaErrorStreamCaptureUnsupported);
   return allocate(memory, bytes, true);
 }
 
@@ -146,6 +156,7 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   const auto s = find_stream(stream);
   if (s == nullptr) return result(cudaErrorInvalidResourceHandle);
   if (memory == nullptr) return result(cudaSuccess);
+  if (spoil_capture(*s)) return result(cudaErrorStreamCaptureUnsupported);
   const Allocation* const a = DeviceMemory::instance().find(memory);
   if (!settings().lazy || a == nullptr || !a->live) return result(release("cudaFreeAsync", memory));
   return result(enqueue(s, [memory] { release("cudaFreeAsync", memory); }));

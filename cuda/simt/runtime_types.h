@@ -7,9 +7,15 @@ namespace isobit::emulator {
 struct Stream;
 struct Event;
 struct MemoryPool;
+struct Graph;
+struct GraphNode;
+struct GraphExec;
 using cudaStream_t = Stream*;
 using cudaEvent_t = Event*;
 using cudaMemPool_t = MemoryPool*;
+using cudaGraph_t = Graph*;
+using cudaGraphNode_t = GraphNode*;
+using cudaGraphExec_t = GraphExec*;
 using cudaHostFn_t = void (*)(void* data);
 
 enum cudaError_t : int {
@@ -38,7 +44,25 @@ enum cudaError_t : int {
   cudaErrorLaunchFailure = 719,
   cudaErrorNotPermitted = 800,
   cudaErrorNotSupported = 801,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
   cudaErrorUnknown = 999,
+};
+
+enum cudaStreamCaptureMode {
+  cudaStreamCaptureModeGlobal = 0,
+  cudaStreamCaptureModeThreadLocal = 1,
+  cudaStreamCaptureModeRelaxed = 2,
+};
+
+enum cudaStreamCaptureStatus {
+  cudaStreamCaptureStatusNone = 0,
+  cudaStreamCaptureStatusActive = 1,
+  cudaStreamCaptureStatusInvalidated = 2,
+};
+
+struct cudaGraphEdgeData {
+  unsigned char from_port, to_port, type, reserved[5];
 };
 
 enum cudaMemcpyKind {

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "cuda/simt/device_state.h"
+#include "cuda/simt/graphs.h"
 #include "cuda/simt/memory.h"
 #include "cuda/simt/runtime_api.h"
 
@@ -51,6 +52,12 @@ std::shared_ptr<Stream> find_stream(cudaStream_t handle) {
 
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, std::function<void()> task) {
   if (sticky_error() != cudaSuccess) return sticky_error();
+  if (stream->capture != nullptr) {
+    GraphNode node;
+    node.run = [run = std::move(task)](const void*) { run(); };
+    stream->capture->add(std::move(node));
+    return cudaSuccess;
+  }
   Stream::Task made{std::move(task), std::exchange(stream->next_needs, {})};
   add_legacy_needs(stream, made.needs);
   stream->tasks.push_back(std::move(made));
@@ -76,6 +83,12 @@ void run_all() {
   for (auto it = all.rbegin(); it != all.rend(); ++it) run_until(*it, (*it)->queued);
   run_until(h.legacy, h.legacy->queued);
   std::erase_if(h.streams, [&](const auto& s) { return h.valid.count(s.get()) == 0; });
+}
+
+std::vector<std::shared_ptr<Stream>> all_streams() {
+  std::vector<std::shared_ptr<Stream>> all = handles().streams;
+  all.push_back(handles().legacy);
+  return all;
 }
 
 void forget_streams() {
@@ -116,6 +129,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   Handles& h = handles();
   const auto it = h.valid.find(stream);
   if (it == h.valid.end()) return result(cudaErrorInvalidResourceHandle);
+  if (spoil_capture(*it->second)) return result(cudaErrorStreamCaptureUnsupported);
   const std::shared_ptr<Stream> held = it->second;
   h.valid.erase(it);
   if (held->tasks.empty()) std::erase(h.streams, held);
@@ -126,6 +140,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const std::lock_guard lock(device_mutex());
   const auto s = find_stream(stream);
   if (s == nullptr) return result(cudaErrorInvalidResourceHandle);
+  if (spoil_capture(*s)) return result(cudaErrorStreamCaptureUnsupported);
   std::vector<Stream::Need> needs;
   if (s == handles().legacy) add_legacy_needs(s, needs);
   for (const auto& need : needs) run_until(need.stream, need.count);
@@ -137,6 +152,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   const std::lock_guard lock(device_mutex());
   const auto s = find_stream(stream);
   if (s == nullptr) return result(cudaErrorInvalidResourceHandle);
+  if (spoil_capture(*s)) return result(cudaErrorStreamCaptureUnsupported);
   if (s->finished == s->queued) return result(cudaSuccess);
   run_until(s, s->finished + 1);  // who asks often enough sees it done
   return sticky_error() != cudaSuccess ? sticky_error() : cudaErrorNotReady;
@@ -147,6 +163,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   const auto s = find_stream(stream);
   const Event* const e = find_event(event);
   if (s == nullptr || e == nullptr) return result(cudaErrorInvalidResourceHandle);
+  if (spoil_capture(*s)) return result(cudaErrorStreamCaptureUnsupported);
   if (e->stream == nullptr || e->stream == s) return result(cudaSuccess);
   s->next_needs.push_back({e->stream, e->count});
   return result(enqueue(s, [] {}));
@@ -164,6 +181,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
   const std::lock_guard lock(device_mutex());
   const auto s = find_stream(stream);
   if (s == nullptr) return result(cudaErrorInvalidResourceHandle);
+  if (spoil_capture(*s)) return result(cudaErrorStreamCaptureUnsupported);
   if (function == nullptr) return result(cudaErrorInvalidValue);
   return result(enqueue(s, [=] { function(data); }));
 }
@@ -192,6 +210,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const auto s = find_stream(stream);
   Event* const e = find_event(event);
   if (s == nullptr || e == nullptr) return result(cudaErrorInvalidResourceHandle);
+  if (spoil_capture(*s)) return result(cudaErrorStreamCaptureUnsupported);
   auto time = std::make_shared<std::chrono::steady_clock::time_point>();
   const cudaError_t error = enqueue(s, [time] { *time = std::chrono::steady_clock::now(); });
   if (error != cudaSuccess) return result(error);

@@ -13,6 +13,8 @@
 
 namespace isobit::emulator {
 
+struct Graph;
+
 struct Stream {
   struct Need {
     std::shared_ptr<Stream> stream;
@@ -25,7 +27,8 @@ struct Stream {
   unsigned flags = cudaStreamDefault;
   std::deque<Task> tasks;
   std::uint64_t queued = 0, finished = 0;
-  std::vector<Need> next_needs;  // of the next task: events that the stream was told to wait for
+  std::vector<Need> next_needs;    // of the next task: events that the stream was told to wait for
+  std::shared_ptr<Graph> capture;  // where tasks go instead, while there is one (graphs.h)
 };
 
 struct Event {
@@ -38,11 +41,13 @@ struct Event {
 /// The stream behind a handle, null for one that does not exist; the null handle is the legacy default
 /// stream.
 std::shared_ptr<Stream> find_stream(cudaStream_t handle);
-/// Runs the task now, or queues it in lazy mode. Returns the sticky error where there is one.
+/// Runs the task now, or queues it in lazy mode, or captures it. Returns the sticky error where there is one.
 cudaError_t enqueue(const std::shared_ptr<Stream>& stream, std::function<void()> task);
 /// Runs tasks of the stream, and what they need, until `count` have run.
 void run_until(const std::shared_ptr<Stream>& stream, std::uint64_t count);
 /// Runs everything that is queued.
 void run_all();
+/// The streams there are.
+std::vector<std::shared_ptr<Stream>> all_streams();
 
 }  // namespace isobit::emulator

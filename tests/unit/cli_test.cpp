@@ -84,6 +84,7 @@ TEST_F(Cli, OneDigestForThreadsPartsInstructionSetsAndAResumedRun) {
   const std::string expected = train({"--threads", "1"})["digest"];
   EXPECT_EQ(train({"--threads", "3"})["digest"], expected);
   EXPECT_EQ(train({"--micro-batch", "16"})["digest"], expected);
+  EXPECT_EQ(train({"--graph"})["digest"], expected);
   EXPECT_EQ(train({}, {"ISOBIT_ISA=scalar"})["digest"], expected);
   EXPECT_NE(train({"--seed", "2"})["digest"], expected);
   EXPECT_NE(train({"--limit", "95"})["digest"], expected);
@@ -170,6 +171,7 @@ TEST_F(Cli, WrongTrainingInputIsRefusedBeforeAnythingIsTrained) {
       {{"--seed", "-1"}, {"--seed"}},
       {{"--micro-batch", "24"}, {"micro-batch", "24", "power of two"}},
       {{"--micro-batch", "0"}, {"--micro-batch"}},
+      {{"--graph", "--micro-batch", "16"}, {"graph", "parts of 16"}},
       {{"--epochs", "-1"}, {"epochs"}},
       {{"--limit", "-3"}, {"limit"}},
       {{"--steps", "0"}, {"--steps"}},

@@ -42,8 +42,8 @@ train::Options options() {
   return o;
 }
 
-std::string run(const train::RunOptions& how = {}, const train::Options& o = options()) {
-  train::Trainer trainer(small_net(), o, sets());
+std::string run(const train::RunOptions& how = {}, const train::Options& o = options(), Device device = {}) {
+  train::Trainer trainer(small_net(), o, sets(), device);
   const train::Outcome outcome = trainer.run(how);
   EXPECT_TRUE(outcome.finished);
   return digest(trainer.net());
@@ -61,6 +61,16 @@ TEST(TrainDigest, PartsGiveTheBitsOfTheWholeBatch) {
   clipped.clip_norm = 0.5;
   EXPECT_NE(run({}, clipped), whole);
   EXPECT_EQ(run({}, clipped), run({.micro_batch = 16}, clipped));
+}
+
+TEST(TrainDigest, GraphsGiveTheBitsOfTheSteps) {
+  for (const char* optimizer : {"sgd", "adam"}) {
+    train::Options o = options();
+    o.optimizer = optimizer;
+    const std::string whole = run({}, o);
+    EXPECT_EQ(run({.graph = true}, o), whole) << optimizer;
+    EXPECT_EQ(run({.graph = true}, o, Device::simt()), whole) << optimizer;
+  }
 }
 
 TEST(TrainDigest, ThreadsChangeNothing) {

@@ -55,6 +55,17 @@ TEST(TrainErrors, PartsMustBePowersOfTwo) {
   EXPECT_EQ(trainer.at().step, 0);
 }
 
+TEST(TrainErrors, AGraphHasNoPartsAndNeitherClipsNorScales) {
+  train::Options o;
+  EXPECT_TRUE(refuses([&] { train::Trainer(net(), o, sets()).run({.micro_batch = 16, .graph = true}); },
+                      {"graph", "parts of 16"}));
+  o.clip_norm = 0.5;
+  EXPECT_TRUE(refuses([&] { train::Trainer(net(), o, sets()).run({.graph = true}); }, {"graph", "0.5"}));
+  o.clip_norm = 0;
+  o.loss_scale = "1024";
+  EXPECT_TRUE(refuses([&] { train::Trainer(net(), o, sets()).run({.graph = true}); }, {"graph", "1024"}));
+}
+
 TEST(TrainErrors, ADivergingRunStops) {
   train::Options o;
   o.lr = 1e300;

@@ -88,7 +88,7 @@ class Optimizer {
 
  protected:
   explicit Optimizer(std::unique_ptr<OptimizerBody> body);
-  std::unique_ptr<OptimizerBody> body_;
+  std::shared_ptr<OptimizerBody> body_;  ///< shared with graphs that were recorded of a step
 };
 
 class SGD : public Optimizer {

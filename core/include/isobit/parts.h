@@ -37,6 +37,9 @@ class PartScope {
 /// length is not `batch`.
 Part current_part(const char* op, std::int64_t batch);
 
+/// True while a PartScope lives on this thread.
+bool in_part();
+
 /// The parts of a batch of `whole` in pieces of `length`; throws Error unless length is a power of two and at
 /// least 16, or length >= whole.
 std::vector<Part> split_batch(std::int64_t whole, std::int64_t length);

@@ -47,6 +47,10 @@ struct Hooks {
 struct RunOptions {
   std::int64_t micro_batch = 0;  ///< compute each batch in parts of this (isobit/parts.h); 0: whole
   std::int64_t steps = 0;        ///< stop when so many steps are done since the very beginning; 0: at the end
+  /// Records each step as a graph and replays it (isobit/nn_graphed.h): the same bits, less work for the
+  /// host. Not with parts of batches, nor with clip_norm or loss_scale, for which the host looks at
+  /// gradients. A loss that is not finite is then found after its step instead of before.
+  bool graph = false;
 };
 
 struct Outcome {
