@@ -10,9 +10,10 @@ exact value, and gives a verdict:
 - wrong: beyond it; then it tries the faults that people make, a flipped filter, padding on the wrong side, a dilation that
   is forgotten, and names the one that gives these numbers, and where on the map they lie.
 
-Here one convolution is computed in five ways: by isobit, by a plain sum in another order, with operands rounded to tf32 (what
-GPUs do when nobody forbids it), with the filter flipped, and with a border that repeats its pixels instead of zeros. The
-figure shows the share of the bound that each position uses: at most 1 where the result is honest.
+Here one convolution is computed in six ways: by isobit, by a plain sum in another order, with operands rounded to tf32 (what
+GPUs do when nobody forbids it), in isobit's fast mode (the tensor cores of a GPU, or of simt, their model), with the filter
+flipped, and with a border that repeats its pixels instead of zeros. The figure shows the share of the bound that each
+position uses: at most 1 where the result is honest.
 """
 
 import textwrap
@@ -25,7 +26,7 @@ from common import arguments, bare, save
 
 args = arguments(__doc__)
 
-# %% One convolution, five ways
+# %% One convolution, six ways
 size = 12 if args.quick else 24
 x = isobit.random_normal((2, size, size, 8), isobit.random_key(7, "x"))
 w = isobit.random_normal((3, 3, 8, 16), isobit.random_key(7, "w"))
@@ -43,17 +44,19 @@ def other_order(x, w):
 
 conv = lambda x, w, **options: isobit.conv(x, w, padding=1, **options)  # noqa: E731
 tf32 = isobit.compare.round_operands
+tensor_cores = args.device if args.device != "cpu" else "simt"  # the CPU computes every arithmetic exactly
 results = {
     f"isobit on {args.device}": conv(x.to(args.device), w.to(args.device)).to("cpu"),
     "another order": other_order(x, w),
     "tf32 operands": conv(tf32(x, "tf32"), tf32(w, "tf32")),
+    f"fast mode on {tensor_cores}": conv(x.to(tensor_cores), w.to(tensor_cores), math="fast").to("cpu"),
     "filter flipped": conv(x, w, flip=True),
     "another border": conv(x, w, mode="replicate"),
 }
 
 # %% What the judge says
-figure, axes = plt.subplots(1, 5, figsize=(14, 3.9))
-for axis, (name, got) in zip(axes, results.items()):
+figure, axes = plt.subplots(2, 3, figsize=(10, 7))
+for axis, (name, got) in zip(axes.flat, results.items()):
     judgement = isobit.compare.judge("conv", got, x, w, padding=1)
     print(f"--- {name}\n{str(judgement).rstrip()}\n")
     shares = judgement.map.numpy() if judgement.map is not None else np.zeros((size, size))
