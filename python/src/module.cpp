@@ -36,6 +36,7 @@ NB_MODULE(_core, m) {
   bind_image(m);
   bind_descriptions(m);
   bind_nn(m);
+  bind_graphed(m);
   bind_layers(m);
   bind_data(m);
   bind_io(m);

@@ -18,6 +18,7 @@ void bind_image(nb::module_& m);
 void bind_autograd(nb::module_& m, nb::class_<Tensor>& tensor);
 void bind_descriptions(nb::module_& m);
 void bind_nn(nb::module_& m);
+void bind_graphed(nb::module_& m);
 void bind_saved(nb::module_& m);
 void bind_layers(nb::module_& m);
 void bind_optim(nb::module_& m);

@@ -189,8 +189,8 @@ struct RunHooks {
 };
 
 Outcome run(Trainer& trainer, IntArg micro_batch, IntArg steps, nb::handle step, nb::handle epoch,
-            nb::handle evaluating, nb::handle stop) {
-  const train::RunOptions options{micro_batch("micro_batch"), steps("steps")};
+            nb::handle evaluating, nb::handle stop, bool graph) {
+  const train::RunOptions options{micro_batch("micro_batch"), steps("steps"), graph};
   RunHooks hooks{step, epoch, evaluating, stop, {}};
   const train::Hooks h = hooks.hooks();
   Outcome outcome = unlocked([&] { return trainer.run(options, h); });
@@ -246,19 +246,21 @@ void bind_trainer(nb::module_& m) {
           "net"_a, "checkpoint"_a, "data"_a, "device"_a = nb::none(),
           "Goes on where the checkpoint stands: `net` is a fresh model of the checkpoint's name.")
       .def("run", &run, "micro_batch"_a = 0, "steps"_a = 0, "step"_a = nb::none(), "epoch"_a = nb::none(),
-           "evaluating"_a = nb::none(), "stop"_a = nb::none(),
+           "evaluating"_a = nb::none(), "stop"_a = nb::none(), "graph"_a = false,
            nb::sig("def run(self, micro_batch: int = 0, steps: int = 0, step: "
                    "collections.abc.Callable[[Progress], object] | None = None, epoch: "
                    "collections.abc.Callable[[Progress, _core.Evaluation | None], object] | None = None, "
                    "evaluating: collections.abc.Callable[[int, int], object] | None = None, stop: "
-                   "collections.abc.Callable[[], bool] | None = None) -> Outcome"),
+                   "collections.abc.Callable[[], bool] | None = None, graph: bool = False) -> Outcome"),
            "Trains to the end, or until so many steps are done since the very beginning. micro_batch: "
            "compute each batch "
            "in parts of this; 0: whole. Hooks: step(progress) after every step, epoch(progress, evaluation) "
            "after every "
            "epoch, evaluating(done, all), stop() before every batch: true ends the run where it stands. "
            "Ctrl-C ends it "
-           "there as well, with KeyboardInterrupt: the trainer can go on, and gives checkpoints.")
+           "there as well, with KeyboardInterrupt: the trainer can go on, and gives checkpoints. graph: each "
+           "step is "
+           "recorded as a graph and replayed (nn.Graphed): the same bits, less work for the host.")
       .def("checkpoint", &Trainer::checkpoint,
            "The state to go on from; the tensors share storage with the network.")
       .def_prop_ro(

@@ -119,6 +119,69 @@ class Training(TestCase):
             first[device] = trainer.net.digest()
         self.assertEqual(first["cpu"], first["simt"])
 
+    def test_graphs_of_steps(self):
+        if not any(d.device == "simt" for d in isobit.devices()):
+            self.skipTest("this build has no simt")
+
+        def trained(device, graph):
+            net = isobit.nn.Sequential(
+                isobit.nn.Conv2D(4, 3), isobit.nn.ReLU(), isobit.nn.Dropout(0.2), isobit.nn.Flatten(), isobit.nn.Linear(10)
+            ).build((8, 8, 1), device, seed=1)
+            adam = optim.Adam(net.parameters(), lr=0.01)
+
+            def step(x, labels):
+                loss = isobit.cross_entropy(net(x), labels)
+                loss.backward()
+                adam.step()
+                return loss
+
+            run = isobit.nn.Graphed(device, step) if graph else step
+            losses = []
+            for i in range(5):
+                adam.set_lr(0.01 / (i + 1))
+                x = isobit.random_normal((6, 8, 8, 1), isobit.random_key(i, "x")).to(device)
+                losses.append(run(x, isobit.tensor([0, 1, 2, 3, 4, i]).to(device)).item())
+            return net.digest(), losses, run
+
+        plain, losses, _ = trained("cpu", False)
+        for device in ("cpu", "simt"):
+            digest, same, step = trained(device, True)
+            self.assertEqual((digest, same), (plain, losses))
+            self.assertEqual((step.graphs, step.replays), (1, 3) if device == "simt" else (0, 0))
+        self.assertGreater(step.nodes, 10)
+        step.forget()
+        self.assertEqual(step.graphs, 0)
+
+        # Several results, or a sequence of one, are a tuple; what the function raises comes through; what cannot be
+        # recorded is told.
+        x = isobit.ones((4,), device="simt")
+        both = isobit.nn.Graphed("simt", lambda a, b: [a + b, a * b])
+        for _ in range(4):
+            self.assertEqual([t.tolist() for t in both(x, x)], [[2] * 4, [1] * 4])
+        one = isobit.nn.Graphed("simt", lambda a: (a + a,))
+        self.assertEqual([t.tolist() for t in one(x)], [[2] * 4])
+        for wrong, error, text in (
+            (lambda a: 1 / 0, ZeroDivisionError, "division"),
+            (lambda a: None, TypeError, "the step's result"),
+            (lambda a: a * a.sum().item(), ValueError, "graph"),
+        ):
+            step = isobit.nn.Graphed("simt", wrong)
+            with self.assertRaisesRegex(error, text):
+                step(x), step(x)
+        self.assertEqual(both(x, x)[0].tolist(), [2] * 4)
+        with self.assertRaisesRegex(ValueError, "cpu"):
+            both(x.to("cpu"), x)
+
+    def test_the_trainer_graphs_its_steps(self):
+        if not any(d.device == "simt" for d in isobit.devices()):
+            self.skipTest("this build has no simt")
+        digests = set()
+        for graph in (False, True):
+            trainer = train.Trainer(models.lenet(), train.Options(epochs=1, batch=16, limit=96), sets(), "simt")
+            trainer.run(graph=graph)
+            digests.add(trainer.net.digest())
+        self.assertEqual(len(digests), 1)
+
     def test_a_loss_scale_changes_no_bit_of_exact_training(self):
         options = train.Options(epochs=2, batch=32, loss_scale="dynamic")
         self.assertEqual((options.math, options.loss_scale), ("exact", "dynamic"))

@@ -22,7 +22,7 @@ from isobit._core import init_constant as constant  # noqa: F401
 from isobit._core import init_normal as normal  # noqa: F401
 from isobit._core import init_uniform as uniform  # noqa: F401
 from isobit._core import SavedModel, describe, from_description, load_model, save_model  # noqa: F401
-from isobit._core import Confusion, Evaluation, evaluate  # noqa: F401
+from isobit._core import Confusion, Evaluation, Graphed, evaluate  # noqa: F401
 from isobit.nn._containers import Concat, Lambda, Module, Residual, Sequential  # noqa: F401
 from isobit.nn._filters import (  # noqa: F401
     Conv1D,
