@@ -21,6 +21,8 @@
 #include <thread>
 #include <vector>
 
+#include "cpu/runtime/places.h"
+
 namespace isobit::cpu {
 namespace {
 
@@ -89,6 +91,7 @@ class ThreadPool {
     wake(std::min<std::int64_t>(tasks - 1, static_cast<std::int64_t>(workers_.size())));
 
     this_thread_in_loop = true;
+    if (enough_processors_) places_.take(epoch + 1);  // 0 is nobody's loop
     take_tasks();
     this_thread_in_loop = false;
 
@@ -115,7 +118,7 @@ class ThreadPool {
   bool start_workers() {
     const int wanted = count_.load(std::memory_order_relaxed) - 1;
     if (static_cast<int>(workers_.size()) < wanted && !short_of_threads_) {
-      spin_ = wanted + 1 <= available_processors();
+      enough_processors_ = wanted + 1 <= available_processors();
       try {
         for (int i = static_cast<int>(workers_.size()) + 1; i <= wanted; ++i)
           workers_.emplace_back([this, i] { work(i); });
@@ -151,6 +154,7 @@ class ThreadPool {
       }
       if (!word_.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
       seen = epoch_of(word);
+      if (enough_processors_) places_.take(seen + 1);
       take_tasks();
       const std::uint64_t left = word_.fetch_sub(1) - 1;
       if ((left & (kOpen | kJoined)) == 0 && caller_sleeps_.load()) {
@@ -179,7 +183,7 @@ class ThreadPool {
 
   template <class Done>
   bool spin_until(const Done& done) const {
-    if (!spin_) return done();
+    if (!enough_processors_) return done();
     const auto deadline = std::chrono::steady_clock::now() + kSpin;
     do {
       for (int i = 0; i < 32; ++i) {
@@ -231,7 +235,8 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
   std::atomic<bool> caller_sleeps_{false};
   std::atomic<int> sleepers_{0};
-  bool spin_ = false;  // written before the workers that read it start
+  Places places_;
+  bool enough_processors_ = false;  // for every thread; written before the workers that read it start
   bool short_of_threads_ = false;
   std::mutex loop_mutex_;   // one loop at a time
   std::mutex sleep_mutex_;  // of both conditions

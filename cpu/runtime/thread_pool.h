@@ -4,7 +4,8 @@
 //
 // Workers start with the first loop that needs them, spin for some microseconds after a loop (not at all when
 // there are more threads than processors) and then sleep. One thread, one task and a loop inside a loop run
-// inline without synchronisation; so does a loop that another thread's loop finds the pool busy with.
+// inline without synchronisation; so does a loop that another thread's loop finds the pool busy with. Nothing
+// is pinned; threads of one loop that meet on one processor part (places.h).
 #pragma once
 #include <algorithm>
 #include <cstdint>
