@@ -18,20 +18,21 @@ using verify::FastTally;
 /// What an arithmetic comes to for elements of a type.
 std::string multiplied(const FastTally& t) {
   if (t.dtype != DType::f32) return fmt::format("{} as it is", t.dtype);
+  if (t.roundoff < verify::operand_roundoff(t.math, t.dtype)) return "f32 as 2 bf16";
   return t.math == Math::fast_f16 ? "f32 as f16" : t.math == Math::fast_bf16 ? "f32 as bf16" : "f32 as tf32";
 }
 
 void print_text(std::FILE* to, const FastReport& report) {
-  fmt::print(to, "{:<6} {:<21} {:<21} {:<12} {:>8} {:>10} {:>7} {:>7}  {:>8} {:>8}  {}\n", "device", "kernel",
+  fmt::print(to, "{:<6} {:<21} {:<21} {:<13} {:>8} {:>10} {:>7} {:>7}  {:>8} {:>8}  {}\n", "device", "kernel",
              "algorithm", "arithmetic", "problems", "elements", "largest", "rms", "zeros", "lacking",
              "integers");
-  fmt::print(to, "{:<6} {:<21} {:<21} {:<12} {:>8} {:>10} {:>15}  {:>17}\n", "", "", "", "", "", "",
+  fmt::print(to, "{:<6} {:<21} {:<21} {:<13} {:>8} {:>10} {:>15}  {:>17}\n", "", "", "", "", "", "",
              "% of the bound", "% refused");
   for (const FastTally& t : report.tallies) {
     const std::string integers = t.integer_different == 0
                                      ? fmt::format("{} equal", t.integer_problems)
                                      : fmt::format("{} elements DIFFERENT", t.integer_different);
-    fmt::print(to, "{:<6} {:<21} {:<21} {:<12} {:>8} {:>10} {:>7.1f} {:>7.2f}  {:>8.1f} {:>8.1f}  {}{}\n",
+    fmt::print(to, "{:<6} {:<21} {:<21} {:<13} {:>8} {:>10} {:>7.1f} {:>7.2f}  {:>8.1f} {:>8.1f}  {}{}\n",
                t.device, t.kernel, t.algorithm, multiplied(t), t.problems, t.elements, 100 * t.largest,
                100 * t.rms, 100 * t.zeros_refused, 100 * t.missing_refused, integers,
                t.beyond > 0 ? fmt::format("  {} BEYOND", t.beyond) : "");
@@ -61,6 +62,7 @@ Json to_json(const FastReport& report) {
                           {"math", name_of(t.math)},
                           {"dtype", name_of(t.dtype)},
                           {"arithmetic", multiplied(t)},
+                          {"operand_roundoff", t.roundoff},
                           {"problems", t.problems},
                           {"elements", t.elements},
                           {"beyond", t.beyond},

@@ -22,6 +22,9 @@ struct Algorithm {
   /// Null: serves everything. Else called before run; a null result accepts, any other is the reason.
   const char* (*refuse)(Args...);
   void (*run)(Args...);
+  /// Runs only where it is forced.
+  bool by_name = false;
+  bool accepts(Args... args) const { return !by_name && (refuse == nullptr || refuse(args...) == nullptr); }
 };
 
 /// What does not depend on a kernel's arguments.
@@ -129,10 +132,10 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
     }
     if (!exact) {
       for (const Entry& entry : fast_)
-        if (entry.refuse == nullptr || entry.refuse(args...) == nullptr) return run_entry(entry, args...);
+        if (entry.accepts(args...)) return run_entry(entry, args...);
     }
     for (const Entry& entry : entries_)
-      if (entry.refuse == nullptr || entry.refuse(args...) == nullptr) return run_entry(entry, args...);
+      if (entry.accepts(args...)) return run_entry(entry, args...);
     fail_unserved(describe_all(args...));
   }
 

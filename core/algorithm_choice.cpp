@@ -18,6 +18,11 @@ std::vector<std::string> fast_algorithms(Device device, std::string_view kernel)
   return fast != nullptr ? fast->fast_algorithms(kernel) : std::vector<std::string>();
 }
 
+std::string why_no_fast_mode(Device device) {
+  const auto* fast = dynamic_cast<const HasFastAlgorithms*>(&backend(device));
+  return fast != nullptr ? fast->why_no_fast_mode() : "it has no fast mode";
+}
+
 ForcedAlgorithm::ForcedAlgorithm(Device device, std::string kernel, std::string_view algorithm)
     : device_(device), kernel_(std::move(kernel)) {
   backend(device_).force_algorithm(kernel_, algorithm);

@@ -16,6 +16,7 @@
 #include "cpu/runtime/properties.h"
 #include "cpu/runtime/scratch.h"
 #include "cpu/runtime/thread_pool.h"
+#include "cpu/runtime/tile_unit.h"
 #include "cpu/runtime/variants.h"
 
 namespace isobit::cpu {
@@ -28,6 +29,7 @@ class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants, 
  public:
   CpuBackend() {
     initialize_isa();
+    tile_unit();  // throws when ISOBIT_AMX is not understood
     fill_algorithms(lists());
   }
 
@@ -84,6 +86,12 @@ class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants, 
     norm_statistics(g, x, mean, variance);
     norm_apply(g, eps, x, mean, variance, gamma, beta, y);
   }
+
+  std::string why_no_fast_mode() const override {
+    const char* const why = why_no_tile_unit();
+    return why != nullptr ? why : "";
+  }
+  double finer_roundoff(Math math) const override { return math == Math::fast ? 0x1p-16 : 0; }  // two bf16
 
   std::vector<std::string> variants() const override { return variants_.names(); }
   void set_variant(std::string_view variant) override { variants_.set(variant); }

@@ -62,7 +62,11 @@ class FastRun {
       for (const DeviceInfo& info : devices()) devices_.push_back(info.device);
     for (const Device device : devices_) {
       report_.devices.push_back(device.name());
-      if (fast_algorithms(device, "conv_forward").empty()) report_.without.push_back(device.name());
+      constexpr const char* kKernels[] = {"matmul", "conv_forward", "conv_backward_input",
+                                          "conv_backward_filter"};
+      if (std::all_of(std::begin(kKernels), std::end(kKernels),
+                      [&](const char* kernel) { return fast_algorithms(device, kernel).empty(); }))
+        report_.without.push_back(device.name());
     }
   }
 
@@ -145,7 +149,8 @@ class FastRun {
         Book& book = books_[{device.name(), p.kernel, algorithms[i], name_of(way.math), name_of(way.dtype)}];
         book.tally.device = device.name(), book.tally.kernel = p.kernel, book.tally.algorithm = algorithms[i];
         book.tally.math = way.math, book.tally.dtype = way.dtype;
-        compare(p, way, *got, real, book);
+        book.tally.roundoff = operand_roundoff(device, way.math, way.dtype);
+        compare(p, way, book.tally.roundoff, *got, real, book);
         if (const auto exact = result(d, p, way, algorithms[i], ai, bi, aligned))
           compare_integers(p, *exact, whole, book);
       }
@@ -197,19 +202,20 @@ class FastRun {
     if (report_.failures.size() < 100) report_.failures.push_back(std::move(one));
   }
 
-  static double bound_of(const FastProblem& p, const Way& way, const FastOracle& oracle, std::size_t at) {
+  static double bound_of(const FastProblem& p, const Way& way, double u_in, const FastOracle& oracle,
+                         std::size_t at) {
     const double u_out = result_roundoff(way.dtype), magnitudes = oracle.magnitudes[at];
-    const double bound = fast_bound(operand_roundoff(way.math, way.dtype), u_out, oracle.value[at],
-                                    oracle.squares[at], magnitudes, oracle.terms[at]);
+    const double bound =
+        fast_bound(u_in, u_out, oracle.value[at], oracle.squares[at], magnitudes, oracle.terms[at]);
     return p.stored_between ? bound + u_out * magnitudes : bound;
   }
-  void compare(const FastProblem& p, const Way& way, const HostArray& got, const FastOracle& oracle,
-               Book& book) {
+  void compare(const FastProblem& p, const Way& way, double u_in, const HostArray& got,
+               const FastOracle& oracle, Book& book) {
     FastTally& t = book.tally;
     std::int64_t beyond = 0, first = -1, not_zero = 0, zeros = 0, lacking = 0, missing = 0;
     for (std::int64_t i = 0; i < p.out; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      const double ref = oracle.value[at], bound = bound_of(p, way, oracle, at);
+      const double ref = oracle.value[at], bound = bound_of(p, way, u_in, oracle, at);
       const double error = std::abs(element_value(got.view(), i) - ref),
                    share = bound > 0 ? error / bound : 0;
       if (!(error <= bound)) {
@@ -238,7 +244,7 @@ class FastRun {
     one.index = first, one.count = beyond, one.numel = p.out;
     one.got = element_text(got.view(), first);
     const auto at = static_cast<std::size_t>(first);
-    one.expected = fmt::format("{} within {}", oracle.value[at], bound_of(p, way, oracle, at));
+    one.expected = fmt::format("{} within {}", oracle.value[at], bound_of(p, way, u_in, oracle, at));
     if (report_.failures.size() < 100) report_.failures.push_back(std::move(one));
   }
 

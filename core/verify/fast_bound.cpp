@@ -7,7 +7,31 @@
 #include <cmath>
 #include <limits>
 
+#include "core/backend.h"
+#include "core/fast_algorithms.h"
+
 namespace isobit::verify {
+namespace {
+
+double share_of(const Tensor& got, const FastSums& sums, double u_in) {
+  const std::vector<double> values = got.detach().to(Device::cpu()).to(DType::f64).to_vector<double>(),
+                            ref = sums.value.to_vector<double>(), q = sums.squares.to_vector<double>(),
+                            s = sums.magnitudes.to_vector<double>(), k = sums.terms.to_vector<double>();
+  if (values.size() != ref.size())
+    fail("share_of_bound", "the result has {} elements, its sums have {}", values.size(), ref.size());
+  const double u_out = result_roundoff(got.dtype());
+  double largest = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double error = std::abs(values[i] - ref[i]),
+                 bound = fast_bound(u_in, u_out, ref[i], q[i], s[i], k[i]);
+    if (error == 0) continue;
+    const double share = error / bound;
+    largest = share >= 0 ? std::max(largest, share) : std::numeric_limits<double>::infinity();
+  }
+  return largest;
+}
+
+}  // namespace
 
 double operand_roundoff(Math math, DType dtype) {
   if (dtype != DType::f32) return 0;
@@ -21,6 +45,12 @@ double operand_roundoff(Math math, DType dtype) {
       return 0x1p-8;
   }
   return 0;
+}
+
+double operand_roundoff(Device device, Math math, DType dtype) {
+  const auto* fast = dynamic_cast<const HasFastAlgorithms*>(&backend(device));
+  const double finer = dtype == DType::f32 && fast != nullptr ? fast->finer_roundoff(math) : 0;
+  return finer > 0 ? finer : operand_roundoff(math, dtype);
 }
 
 double result_roundoff(DType dtype) {
@@ -43,21 +73,11 @@ FastSums fast_sums(const std::function<Tensor(const std::function<Tensor(const T
 }
 
 double share_of_bound(const Tensor& got, const FastSums& sums, Math math) {
-  const std::vector<double> values = got.detach().to(Device::cpu()).to(DType::f64).to_vector<double>(),
-                            ref = sums.value.to_vector<double>(), q = sums.squares.to_vector<double>(),
-                            s = sums.magnitudes.to_vector<double>(), k = sums.terms.to_vector<double>();
-  if (values.size() != ref.size())
-    fail("share_of_bound", "the result has {} elements, its sums have {}", values.size(), ref.size());
-  const double u_in = operand_roundoff(math, got.dtype()), u_out = result_roundoff(got.dtype());
-  double largest = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const double error = std::abs(values[i] - ref[i]),
-                 bound = fast_bound(u_in, u_out, ref[i], q[i], s[i], k[i]);
-    if (error == 0) continue;
-    const double share = error / bound;
-    largest = share >= 0 ? std::max(largest, share) : std::numeric_limits<double>::infinity();
-  }
-  return largest;
+  return share_of(got, sums, operand_roundoff(math, got.dtype()));
+}
+
+double share_of_bound(const Tensor& got, const FastSums& sums, Math math, Device device) {
+  return share_of(got, sums, operand_roundoff(device, math, got.dtype()));
 }
 
 }  // namespace isobit::verify

@@ -1,6 +1,7 @@
 // What can run the kernels of matrix products and convolutions, in order of preference. A fast algorithm goes
 // before "reference" as {"name", refuse function or nullptr, run function}; see cpu/algorithms.h.
 #include "cpu/algorithms.h"
+#include "cpu/kernels/amx.h"
 #include "cpu/kernels/conv_backward_filter.h"
 #include "cpu/kernels/conv_backward_input.h"
 #include "cpu/kernels/conv_forward.h"
@@ -16,6 +17,10 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"packed", kernels::refuse_matmul_packed, kernels::matmul_packed},
       {"register_tiles", nullptr, kernels::matmul_register_tiles},
       {"reference", nullptr, reference::matmul},
+  });
+  lists.matmul.set_fast({
+      {"amx", kernels::refuse_matmul_amx, kernels::matmul_amx},
+      {"amx_emulated", kernels::refuse_matmul_amx_emulated, kernels::matmul_amx_emulated, true},
   });
   lists.conv_forward.set({
       {"linear", kernels::refuse_conv_forward_linear, kernels::conv_forward_linear},

@@ -12,6 +12,7 @@
 
 #include "cpu/runtime/isa.h"
 #include "cpu/runtime/thread_pool.h"
+#include "cpu/runtime/tile_unit.h"
 
 namespace isobit::cpu {
 namespace {
@@ -41,7 +42,12 @@ std::vector<DeviceProperty> properties() {
   std::string isas;
   for (const Isa isa : available_isas()) isas += (isas.empty() ? "" : ", ") + std::string(isa_name(isa));
   list.push_back({"instruction set", fmt::format("{} (of {})", isa_name(current_isa()), isas)});
-  list.push_back({"fast mode", "none: every arithmetic is computed exactly"});
+  const char* const why = why_no_tile_unit();
+  list.push_back({"fast mode", why != nullptr
+                                   ? fmt::format("none ({}): every arithmetic is computed exactly", why)
+                               : tile_unit() == TileUnit::emulated
+                                   ? "bf16 on an emulated tile unit (ISOBIT_AMX)"
+                                   : "bf16, f32 and f16 in parts of bf16, on the tile unit (AMX)"});
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   list.push_back({"threads", fmt::format("{} of {} processors", thread_count(), processors)});
   for (int i = 0; i < 8; ++i) {

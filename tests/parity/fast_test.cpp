@@ -22,7 +22,7 @@ namespace {
 constexpr const char* kKernels[] = {"matmul", "conv_forward", "conv_backward_input", "conv_backward_filter"};
 
 bool is_fast(const std::string& algorithm) {
-  return algorithm.starts_with("tensor_cores") || algorithm == "cublaslt";
+  return algorithm.starts_with("tensor_cores") || algorithm == "cublaslt" || algorithm.starts_with("amx");
 }
 
 /// Calls of each kernel that a fast algorithm served, and others.
@@ -55,7 +55,7 @@ TEST_F(Fast, EveryAlgorithmKeepsTheBoundAndTheBoundTells) {
   for (const verify::Difference& d : report.failures) ADD_FAILURE() << d.to_string();
   EXPECT_TRUE(report.ok());
   EXPECT_EQ(report.blind, 0);
-  EXPECT_EQ(report.without, std::vector<std::string>{"cpu"});
+  EXPECT_TRUE(report.without.empty());
   for (const char* kernel : kKernels)
     for (const std::string& algorithm : fast_algorithms(device, kernel)) {
       std::int64_t elements = 0;
@@ -214,8 +214,9 @@ TEST_F(Fast, DiffersFromExactWhereItRounds) {
   const Tensor wide = conv(xd, wd);
   const MathScope fast(Math::fast);
   EXPECT_TRUE(equal_bits(conv(xd, wd), wide)) << "f64 stays exact";
+  if (why_no_fast_mode(Device::cpu()).empty()) return;
   const Tensor on_cpu = conv(x.to(Device::cpu()), w.to(Device::cpu()), b.to(Device::cpu()));
-  EXPECT_TRUE(equal_bits(on_cpu, exact.to(Device::cpu()))) << "the CPU has no fast mode";
+  EXPECT_TRUE(equal_bits(on_cpu, exact.to(Device::cpu()))) << "this CPU has no fast mode";
 }
 
 TEST_F(Fast, GivesTheSameBitsInEveryOrderOfExecution) {

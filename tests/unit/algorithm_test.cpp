@@ -48,6 +48,22 @@ std::string message_of(const std::function<void()>& call) {
   return "no error";
 }
 
+TEST(AlgorithmList, WhatRunsByNameAloneIsNeverChosen) {
+  Lists lists;
+  lists.kernel.set({{"named", nullptr, run_even, true}, {"small", nullptr, run_small}});
+  lists.kernel.set_fast({{"fast", nullptr, run_even, true}});
+  runs().clear();
+  lists.kernel.run(2, View{});
+  const MathScope fast(Math::fast);
+  lists.kernel.run(2, View{});
+  EXPECT_EQ(runs(), (std::vector<std::string>{"small", "small"}));
+  for (const char* name : {"named", "fast"}) {
+    lists.kernel.force(name);
+    lists.kernel.run(2, View{});
+  }
+  EXPECT_EQ(runs(), (std::vector<std::string>{"small", "small", "even", "even"}));
+}
+
 TEST(AlgorithmList, TheFirstThatAcceptsRuns) {
   Lists lists;
   runs().clear();

@@ -23,6 +23,10 @@ std::vector<std::string> algorithms(Device device, std::string_view kernel);
 /// asked for, and never otherwise. Throws Error that lists the kernels there are.
 std::vector<std::string> fast_algorithms(Device device, std::string_view kernel);
 
+/// Why none of them is chosen on this machine, whatever the problem ("this processor has no AMX"), so that
+/// every arithmetic is computed exactly; empty where some are.
+std::string why_no_fast_mode(Device device);
+
 /// While alive, `kernel` on `device` runs `algorithm`, in all threads, or throws Error with its reason to
 /// refuse; afterwards the device chooses again. One at a time for a kernel. Throws Error that lists what
 /// there is when there is no such kernel or algorithm.

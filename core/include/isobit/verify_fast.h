@@ -20,6 +20,9 @@ namespace isobit::verify {
 
 /// u_in of `dtype`: 2^-11 for tf32 and f16, 2^-8 for bf16, 0 where operands are multiplied as they are.
 double operand_roundoff(Math math, DType dtype);
+/// The same on a device, which may be finer than the arithmetic's name says: 2^-16 for Math::fast on the CPU,
+/// which multiplies f32 as the sum of two bf16.
+double operand_roundoff(Device device, Math math, DType dtype);
 /// u_out: half a unit in the last place of `dtype`.
 double result_roundoff(DType dtype);
 /// The bound of one element.
@@ -34,12 +37,15 @@ struct FastSums {
 FastSums fast_sums(const std::function<Tensor(const std::function<Tensor(const Tensor&)>& map)>& sum);
 /// The largest share of the bound in `got`, f32, f16 or bf16: infinite where an element is NaN.
 double share_of_bound(const Tensor& got, const FastSums& sums, Math math);
+/// The same by a device's own round-off.
+double share_of_bound(const Tensor& got, const FastSums& sums, Math math, Device device);
 
 /// What one algorithm made of its problems in one arithmetic.
 struct FastTally {
   std::string device, kernel, algorithm;
   Math math = Math::fast;
   DType dtype = DType::f32;
+  double roundoff = 0;  ///< of operands: u_in
   std::int64_t problems = 0, elements = 0;
   std::int64_t beyond = 0;                                   ///< elements outside of the bound
   double largest = 0;                                        ///< share of the bound

@@ -1,0 +1,70 @@
+// Matrix products on the tile unit (amx_unit.h), of fast mode: rows of a times columns of b, sums in f32.
+//
+// f32 is multiplied as the sum of two bf16 (three products: what is left of both is below 2^-16 of a product
+// and is left out), or rounded to one (Math::fast_bf16); bf16 as it is; f16 as two bf16, whose four products
+// are exact. An element's sum is over slabs of 32 terms in order, each added as the unit does; within 256 or
+// 512 terms the products of low parts come first. Neither threads nor blocks change it.
+//
+// A task owns a block of at most 256 x 256 sums, which it keeps in its caches while it packs block after
+// block of terms: the operands, f32 where they lie, are read once for each block of the other's lines.
+// A kernel of 32 x 32 sums has four tiles of them, and two of either operand: four products of 16 cycles to
+// four loads of 8, so that b's part of a block (32 KiB) fits the first cache and a's comes from the second.
+#pragma once
+#include <isobit/arithmetic.h>
+#include <isobit/dtype.h>
+
+#include <cstdint>
+
+#include "cpu/runtime/tile_unit.h"
+
+namespace isobit::cpu::amx {
+
+/// One operand: its lines are the rows of a or the columns of b. It is read in segments that lie together.
+class Operand {
+ public:
+  /// along_terms: a segment is some terms of a line; else one term of some lines.
+  explicit Operand(bool along_terms) : along_terms_(along_terms) {}
+  virtual ~Operand() = default;
+  bool along_terms() const { return along_terms_; }
+  /// Elements [first, first + count) of the line or term `at`, widened to f32: in `room`, which holds count,
+  /// or where they are f32 already.
+  virtual const float* segment(std::int64_t batch, std::int64_t at, std::int64_t first, std::int64_t count,
+                               float* room) const = 0;
+
+ protected:
+  Operand(const Operand&) = default;
+  Operand& operator=(const Operand&) = default;
+
+ private:
+  bool along_terms_;
+};
+
+/// What becomes of the sums; called from any thread, once for each.
+class Result {
+ public:
+  virtual ~Result() = default;
+  /// Columns [first, first + count) of a row.
+  virtual void store(std::int64_t batch, std::int64_t row, std::int64_t first, std::int64_t count,
+                     float* sums) const = 0;
+
+ protected:
+  Result() = default;
+  Result(const Result&) = default;
+  Result& operator=(const Result&) = default;
+};
+
+struct Product {
+  std::int64_t batches = 1, rows = 0, columns = 0, terms = 0;
+  DType dtype = DType::f32;  ///< of both operands
+  const Operand *a = nullptr, *b = nullptr;
+  const Result* result = nullptr;
+};
+
+/// Why the unit does not multiply elements of this type in the arithmetic in force; else null.
+const char* refuse(DType dtype);
+/// Why so few rows, columns and terms are not worth its tiles; else null.
+const char* refuse_few(std::int64_t rows, std::int64_t columns, std::int64_t terms);
+/// Runs it in the arithmetic in force.
+void run_product(const Product& product, TileUnit unit);
+
+}  // namespace isobit::cpu::amx
