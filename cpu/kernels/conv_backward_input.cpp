@@ -5,7 +5,7 @@
 // positions of dy, so a phase is the forward kernel with step 1 over dy: rows are the phase's positions (n,
 // d, h, w), terms are (t, r, s, k) over the phase's taps, columns the input channels. A tap that falls
 // outside dy meets the slab's zeros and takes part. The filter is transposed to [taps, k, c] panels once per
-// phase. With one to four channels all phases run together (conv_over_space.h).
+// phase. With one to twelve channels all phases run together (conv_over_space.h).
 //
 // Where an axis folds (PadMode), boxes of the gradient of the padded x are computed like this into a
 // workspace and added up by pad_backward (core/folded_gradient.h).
@@ -166,7 +166,7 @@ const char* collect_phases(const ConvGeometry& g, Phases* all) {
 
 const char* refuse_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   if (g.groups != 1) return "groups";
-  if (g.c > 4) return "more input channels than four fill vectors";
+  if (g.c > gemm::kMostSpaceColumns) return "more input channels than twelve fill vectors";
   Phases all;
   if (const char* reason = collect_phases(g, &all)) return reason;
   return gemm::refuse_over_space(pass_of(g, dy, w, dx), all.span());

@@ -127,7 +127,7 @@ const char* refuse_conv_forward_small(const ConvGeometry& g, ConstView, ConstVie
 
 const char* refuse_conv_forward_over_space(const ConvGeometry& g, ConstView x, ConstView w,
                                            const Epilogue& epilogue, View y) {
-  if (g.k > 4) return "more filters than four fill vectors";
+  if (g.k > gemm::kMostSpaceColumns) return "more filters than twelve fill vectors";
   const gemm::Pass pass = pass_of(g, x, w, epilogue, y, false);
   return gemm::refuse_over_space(pass, {&pass.axis, 1});
 }

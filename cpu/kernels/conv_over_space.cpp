@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "cpu/kernels/conv_border.h"
+#include "cpu/kernels/conv_over_space_order.h"
 #include "cpu/kernels/conv_over_space_plan.h"
 #include "cpu/kernels/conv_over_space_runs.h"
 #include "cpu/kernels/conv_over_space_tile.h"
@@ -315,27 +316,24 @@ class SpaceRunner {
 
   // Pixels to places of the output that are `step` bytes apart.
   void scatter(const char* from, std::int64_t count, std::int64_t step, char* to) const {
+    switch (size_of(pass_.dtype)) {
+      case 2:
+        return scatter_pixels<2>(from, count, step, to, std::make_index_sequence<kMostSpaceColumns>());
+      case 4:
+        return scatter_pixels<4>(from, count, step, to, std::make_index_sequence<kMostSpaceColumns>());
+      default:
+        return scatter_pixels<8>(from, count, step, to, std::make_index_sequence<kMostSpaceColumns>());
+    }
+  }
+  // By the code that knows how long a pixel is.
+  template <std::size_t kSize, std::size_t... kIndex>
+  void scatter_pixels(const char* from, std::int64_t count, std::int64_t step, char* to,
+                      std::index_sequence<kIndex...>) const {
     const auto pixels = [&](auto size) {
       for (std::int64_t i = 0; i < count; ++i) std::memcpy(to + i * step, from + i * size.value, size.value);
     };
-    switch (columns_ * size_of(pass_.dtype)) {
-      case 2:
-        return pixels(std::integral_constant<std::size_t, 2>());
-      case 4:
-        return pixels(std::integral_constant<std::size_t, 4>());
-      case 6:
-        return pixels(std::integral_constant<std::size_t, 6>());
-      case 8:
-        return pixels(std::integral_constant<std::size_t, 8>());
-      case 12:
-        return pixels(std::integral_constant<std::size_t, 12>());
-      case 16:
-        return pixels(std::integral_constant<std::size_t, 16>());
-      case 24:
-        return pixels(std::integral_constant<std::size_t, 24>());
-      default:
-        return pixels(std::integral_constant<std::size_t, 32>());
-    }
+    ((columns_ == kIndex + 1 ? pixels(std::integral_constant<std::size_t, (kIndex + 1) * kSize>()) : void()),
+     ...);
   }
 
   const Pass& pass_;

@@ -1,4 +1,4 @@
-// Convolutions with one to four columns (conv_pass.h): few filters forward, few input channels in
+// Convolutions with one to twelve columns (conv_pass.h): few filters forward, few input channels in
 // backward_input. A register tile whose lanes are columns would leave most of them idle; here the lanes are
 // neighbouring positions of the output.
 //
@@ -16,10 +16,11 @@ namespace isobit::cpu::gemm {
 using PassAxes = std::array<PassAxis, 3>;
 
 constexpr std::int64_t kMostSpacePhases = 64;
+constexpr std::int64_t kMostSpaceColumns = 12;
 
 /// Null where the lanes are worth being positions. Looks at extents only; a choice between fast algorithms.
 const char* refuse_over_space(const Pass& pass, std::span<const PassAxes> phases);
-/// How many of the last columns, none to four, are worth being left to run_over_space: those that would be
+/// How many of the last columns, none to twelve, are worth being left to run_over_space: those that would be
 /// few in a vector of their own.
 std::int64_t columns_over_space(const Pass& pass, std::span<const PassAxes> phases);
 /// T is the type computed in. Of `pass`, `axis` is not read.

@@ -6,6 +6,7 @@
 
 #include "cpu/kernels/conv_over_space_tile.h"
 #include "cpu/kernels/gemm_tile.h"
+#include "cpu/runtime/processor.h"
 
 namespace isobit::cpu::gemm {
 namespace {
@@ -16,7 +17,6 @@ constexpr std::int64_t kMostSlabBytes = 16 << 20;  ///< that it may have
 constexpr std::int64_t kLine = 64;                 ///< bytes of a cache line
 constexpr std::int64_t kLeastColumns = 32, kLeastRows = 4;
 constexpr std::int64_t kFarthestTap = 1 << 16;
-constexpr double kNarrowTiles = 1.25;  ///< what a lane costs in tiles of half a vector
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -117,6 +117,18 @@ double lanes_that_take_as_long(const SpacePlan& plan, const Pass& pass, std::spa
          (positions * terms * static_cast<double>(pass.columns) * kMultiply + slab * kTransposed) / others;
 }
 
+// The lanes that tiles of so many columns take the time of: whole vectors, or half ones where those are
+// faster.
+double lanes_of_tiles(std::int64_t columns, std::int64_t size) {
+  const bool f64 = size == 8;
+  const std::int64_t lanes = f64 ? tiles<double>(columns).lanes : tiles<float>(columns).lanes;
+  const std::int64_t long_lanes =
+      f64 ? space_tiles<double>(1, false).lanes : space_tiles<float>(1, false).lanes;
+  constexpr double kOneVector = 1.25;  // a tile of one vector loads more for each multiply-add
+  const double of_short = lanes < long_lanes && !halves_long_vectors() ? 2 : kOneVector;
+  return static_cast<double>(divide_up(columns, lanes) * lanes) * (columns <= lanes ? of_short : 1);
+}
+
 }  // namespace
 
 SpaceAxis::Place SpaceAxis::place(std::int64_t distance) const {
@@ -141,7 +153,7 @@ SpacePlan plan_over_space(const Pass& pass, std::span<const PassAxes> phases, st
     return plan;
   };
   if (pass.groups != 1 || pass.depthwise) return refuse("groups");
-  if (pass.columns > 4) return refuse("more columns than four fill vectors");
+  if (pass.columns > kMostSpaceColumns) return refuse("more columns than twelve fill vectors");
   if (phases.empty() || pass.n == 0 || pass.columns == 0 || pass.channels == 0)
     return refuse("nothing to compute");
   for (const PassAxes& phase : phases)
@@ -183,9 +195,11 @@ SpacePlan plan_over_space(const Pass& pass, std::span<const PassAxes> phases, st
 }
 
 const char* refuse_over_space(const Pass& pass, std::span<const PassAxes> phases) {
-  constexpr double kNarrowTile = 8.25;  // the lanes of a tile of few columns, of which some taps are left out
-  const SpacePlan plan = plan_over_space(pass, phases, pass.dtype == DType::f64 ? 8 : 4, 1);
-  if (plan.refusal == nullptr && plan.lanes >= kNarrowTile) return "lanes that are columns waste less";
+  constexpr double kTapsLeftOut = 0.85;  // tiles of columns leave out taps that meet nothing but border
+  const std::int64_t size = pass.dtype == DType::f64 ? 8 : 4;
+  const SpacePlan plan = plan_over_space(pass, phases, size, 1);
+  if (plan.refusal == nullptr && plan.lanes >= kTapsLeftOut * lanes_of_tiles(pass.columns, size))
+    return "lanes that are columns waste less";
   return plan.refusal;
 }
 
@@ -204,16 +218,10 @@ std::int64_t columns_over_space(const Pass& pass, std::span<const PassAxes> phas
   }
   if (work * positions < kSerialWork) return 0;
   const std::int64_t size = pass.dtype == DType::f64 ? 8 : 4;
-  const auto lanes_of_tiles = [&](std::int64_t columns) {
-    const bool f64 = size == 8;
-    const std::int64_t lanes = f64 ? tiles<double>(columns).lanes : tiles<float>(columns).lanes;
-    const std::int64_t whole = divide_up(columns, lanes) * lanes;
-    return static_cast<double>(whole) * (columns <= 32 / size ? kNarrowTiles : 1);
-  };
   std::int64_t best = 0;
-  double least = kWorth * lanes_of_tiles(pass.columns);
-  for (std::int64_t count = 1; count <= 4 && count < pass.columns; ++count) {
-    const double others = lanes_of_tiles(pass.columns - count);
+  double least = kWorth * lanes_of_tiles(pass.columns, size);
+  for (std::int64_t count = 1; count <= kMostSpaceColumns && count < pass.columns; ++count) {
+    const double others = lanes_of_tiles(pass.columns - count, size);
     if (others >= least) continue;
     const SpacePlan plan = plan_over_space(pass.some_columns(pass.columns - count, count), phases, size, 1);
     if (plan.refusal != nullptr || others + plan.lanes >= least) continue;

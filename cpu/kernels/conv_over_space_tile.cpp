@@ -34,12 +34,14 @@ struct SpaceKernel {
   }
 
   // A vector that is used several times: g++ would load it for each of them, and most lie across two lines.
-  static HWY_INLINE V loaded_once(const T* from) {
-    V v = hn::LoadU(D(), from);
+  static HWY_INLINE V once(V v) {
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
     asm("" : "+v"(v.raw));
 #endif
     return v;
+  }
+  static HWY_INLINE V loaded_once(const T* from) {
+    return once(hn::LoadU(D(), from));
   }
 
   template <int kIndex>
@@ -75,6 +77,34 @@ struct SpaceKernel {
     }
   }
 
+  // With more than four columns the vectors of the source are what stays: a number of the filter meets all.
+  static constexpr bool kManyColumns = kColumns > 4;
+
+  template <int kVector>
+  static HWY_INLINE void load_source(const T* from, V (&source)[kVectors]) {
+    if constexpr (kVector < kVectors) {
+      source[kVector] = loaded_once(from + kVector * kLanes);
+      load_source<kVector + 1>(from, source);
+    }
+  }
+
+  template <int kColumn, int kVector>
+  static HWY_INLINE void multiply_number(const V (&source)[kVectors], V number, Accumulators& acc) {
+    if constexpr (kVector < kVectors) {
+      V& sum = acc[kVector * kColumns + kColumn];
+      sum = multiply_add(source[kVector], number, sum);
+      multiply_number<kColumn, kVector + 1>(source, number, acc);
+    }
+  }
+
+  template <int kColumn>
+  static HWY_INLINE void multiply_numbers(const V (&source)[kVectors], const T* filter, Accumulators& acc) {
+    if constexpr (kColumn < kColumns) {
+      multiply_number<kColumn, 0>(source, once(hn::Set(D(), filter[kColumn])), acc);
+      multiply_numbers<kColumn + 1>(source, filter, acc);
+    }
+  }
+
   // The terms of a run for columns [kFirst, kFirst + kCount); returns where the filter goes on.
   template <int kFirst, int kCount>
   static HWY_INLINE const T* add_terms(const T* source, std::int64_t step, std::int64_t length,
@@ -83,9 +113,15 @@ struct SpaceKernel {
     for (; length > 0; --length) {
       __builtin_prefetch(ahead, 0, 2);
       ahead += ahead_step;
-      V numbers[kCount];
-      load_filter<0>(filter, numbers);
-      multiply<0, kFirst>(source, numbers, acc);
+      if constexpr (kManyColumns) {
+        V vectors[kVectors];
+        load_source<0>(source, vectors);
+        multiply_numbers<0>(vectors, filter, acc);
+      } else {
+        V numbers[kCount];
+        load_filter<0>(filter, numbers);
+        multiply<0, kFirst>(source, numbers, acc);
+      }
       source += step;
       filter += kCount;
     }
@@ -157,11 +193,11 @@ constexpr gemm::SpaceTiles<T> make_space_tiles(std::integer_sequence<int, kIndex
 template <class T, int kOutputs, int kRows>
 const gemm::SpaceTiles<T>& tiles_with() {
 #if HWY_TARGET == HWY_AVX3
-  constexpr int kVectors[] = {12, 12, 8, 6};
+  constexpr int kVectors[] = {12, 12, 8, 6, 5, 4, 3, 3, 3, 2, 2, 2};
 #elif HWY_TARGET == HWY_AVX2
-  constexpr int kVectors[] = {6, 6, 4, 2};
+  constexpr int kVectors[] = {6, 6, 4, 2, 2, 2, 1, 1, 1, 1, 1, 1};
 #else
-  constexpr int kVectors[] = {2, 2, 1, 1};
+  constexpr int kVectors[] = {2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 #endif
   static constexpr auto tiles =
       make_space_tiles<T, kOutputs, kRows>(std::make_integer_sequence<int, kVectors[kOutputs * kRows - 1]>());
@@ -177,143 +213,25 @@ const gemm::SpaceTiles<T>& space_tiles_of(std::int64_t columns, bool several_row
       return several_rows ? tiles_with<T, 2, 2>() : tiles_with<T, 2, 1>();
     case 3:
       return tiles_with<T, 3, 1>();
-    default:
+    case 4:
       return tiles_with<T, 4, 1>();
+    case 5:
+      return tiles_with<T, 5, 1>();
+    case 6:
+      return tiles_with<T, 6, 1>();
+    case 7:
+      return tiles_with<T, 7, 1>();
+    case 8:
+      return tiles_with<T, 8, 1>();
+    case 9:
+      return tiles_with<T, 9, 1>();
+    case 10:
+      return tiles_with<T, 10, 1>();
+    case 11:
+      return tiles_with<T, 11, 1>();
+    default:
+      return tiles_with<T, 12, 1>();
   }
-}
-
-template <class T>
-HWY_INLINE Vec<T> finished(const T* sums, Vec<T> bias, bool add, bool relu) {
-  Vec<T> v = load(sums);
-  if (add) v += bias;
-  return relu ? select(v < Vec<T>(0), Vec<T>(0), v) : v;
-}
-
-template <class T>
-HWY_INLINE void interleave(const T* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
-                           const T* bias, bool relu, T* to) {
-  constexpr Tag<T> d;
-  constexpr std::int64_t size = Vec<T>::size;
-  const bool add = bias != nullptr;
-  const auto of = [&](std::int64_t column) HWY_ATTR { return Vec<T>(add ? bias[column] : T(0)); };
-  const Vec<T> bias0 = of(0), bias1 = of(columns > 1 ? 1 : 0), bias2 = of(columns > 2 ? 2 : 0),
-               bias3 = of(columns > 3 ? 3 : 0);
-  std::int64_t i = 0;
-  for (; i + size <= count; i += size, to += size * columns) {
-    const T* const at = sums + i;
-    const auto v0 = finished(at, bias0, add, relu).raw;
-    if (columns == 1) {
-      hn::StoreU(v0, d, to);
-      continue;
-    }
-    const auto v1 = finished(at + pitch, bias1, add, relu).raw;
-    if (columns == 2) {
-      hn::StoreInterleaved2(v0, v1, d, to);
-      continue;
-    }
-    const auto v2 = finished(at + 2 * pitch, bias2, add, relu).raw;
-    if (columns == 3) {
-      hn::StoreInterleaved3(v0, v1, v2, d, to);
-    } else {
-      hn::StoreInterleaved4(v0, v1, v2, finished(at + 3 * pitch, bias3, add, relu).raw, d, to);
-    }
-  }
-  for (; i < count; ++i)
-    for (std::int64_t column = 0; column < columns; ++column) {
-      T v = sums[column * pitch + i];
-      if (add) v = v + bias[column];
-      *to++ = relu && v < T(0) ? T(0) : v;
-    }
-}
-
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
-// Squares of a vector of pixels by a vector of channels are turned round: first the small squares inside of
-// their 128-bit blocks, then the blocks.
-template <class D>
-struct PixelSquare {
-  using T = hn::TFromD<D>;
-  using V = hn::Vec<D>;
-  static constexpr int kLanes = hn::MaxLanes(D()), kSide = 16 / sizeof(T), kBlocks = kLanes / kSide;
-
-  // Row i of v[kSide] holds pixel i in every block; then row i holds channel i.
-  static HWY_INLINE void turn_inside(V* v) {
-    const D d;
-    const V low = hn::InterleaveLower(d, v[0], v[1]), high = hn::InterleaveUpper(d, v[0], v[1]);
-    if constexpr (kSide == 2) {
-      v[0] = low;
-      v[1] = high;
-    } else {
-      constexpr hn::RepartitionToWide<D> wide;
-      const auto a = hn::BitCast(wide, low), b = hn::BitCast(wide, high),
-                 next_a = hn::BitCast(wide, hn::InterleaveLower(d, v[2], v[3])),
-                 next_b = hn::BitCast(wide, hn::InterleaveUpper(d, v[2], v[3]));
-      v[0] = hn::BitCast(d, hn::InterleaveLower(wide, a, next_a));
-      v[1] = hn::BitCast(d, hn::InterleaveUpper(wide, a, next_a));
-      v[2] = hn::BitCast(d, hn::InterleaveLower(wide, b, next_b));
-      v[3] = hn::BitCast(d, hn::InterleaveUpper(wide, b, next_b));
-    }
-  }
-
-  // Block b of rows 0, kSide, 2 kSide, ... become row b * kSide.
-  static HWY_INLINE void turn_blocks(V* v) {
-    const D d;
-    const V a = v[0], b = v[kSide];
-    if constexpr (kBlocks == 2) {
-      v[0] = hn::ConcatLowerLower(d, b, a);
-      v[kSide] = hn::ConcatUpperUpper(d, b, a);
-    } else {
-      const V c = v[2 * kSide], e = v[3 * kSide];
-      const V even = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a),
-              odd = hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a)),
-              next_even = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(e), c),
-              next_odd = hn::OddEvenBlocks(e, hn::SwapAdjacentBlocks(c));
-      v[0] = hn::ConcatLowerLower(d, next_even, even);
-      v[kSide] = hn::ConcatLowerLower(d, next_odd, odd);
-      v[2 * kSide] = hn::ConcatUpperUpper(d, next_even, even);
-      v[3 * kSide] = hn::ConcatUpperUpper(d, next_odd, odd);
-    }
-  }
-
-  static HWY_INLINE void run(const T* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
-                             T* to, std::int64_t pitch) {
-    const D d;
-    for (std::int64_t i = 0; i < count; i += kLanes, to += kLanes) {
-      const std::int64_t some = std::min<std::int64_t>(kLanes, count - i);
-      const auto stored = hn::FirstN(d, static_cast<std::size_t>(some));
-      const T* at[kLanes];
-      for (int j = 0; j < kLanes; ++j) at[j] = pixels[i + std::min<std::int64_t>(j, some - 1)];
-      const T* const* const next = asks && i + 2 * kLanes <= count ? pixels + i + kLanes : nullptr;
-      for (std::int64_t c = 0; c < channels; c += kLanes) {
-        const std::int64_t channel = std::min(c, channels - kLanes);  // the last overlap those before
-        T* place = to + channel * pitch;
-        V v[kLanes];
-        for (int j = 0; j < kLanes; ++j) v[j] = hn::LoadU(d, at[j] + channel);
-        if (next != nullptr)
-          for (int j = 0; j < kLanes; ++j) __builtin_prefetch(next[j] + channel);
-        for (int j = 0; j < kLanes; j += kSide) turn_inside(v + j);
-        for (int j = 0; j < kSide; ++j) turn_blocks(v + j);
-        if (some == kLanes) {
-          for (int j = 0; j < kLanes; ++j, place += pitch) hn::StoreU(v[j], d, place);
-        } else {
-          for (int j = 0; j < kLanes; ++j, place += pitch) hn::BlendedStore(v[j], stored, d, place);
-        }
-      }
-    }
-  }
-};
-#endif
-
-template <class T>
-HWY_INLINE void gather(const T* const* pixels, std::int64_t count, std::int64_t channels,
-                       [[maybe_unused]] bool asks, T* to, std::int64_t pitch) {
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
-  using Whole = PixelSquare<Tag<T>>;
-  using Half = PixelSquare<hn::CappedTag<T, 32 / sizeof(T)>>;
-  if (channels >= Whole::kLanes) return Whole::run(pixels, count, channels, asks, to, pitch);
-  if (channels >= Half::kLanes) return Half::run(pixels, count, channels, asks, to, pitch);
-#endif
-  for (std::int64_t c = 0; c < channels; ++c, to += pitch)
-    for (std::int64_t i = 0; i < count; ++i) to[i] = pixels[i][c];
 }
 
 const gemm::SpaceTiles<float>& space_tiles_f32(std::int64_t columns, bool several_rows) {
@@ -322,23 +240,6 @@ const gemm::SpaceTiles<float>& space_tiles_f32(std::int64_t columns, bool severa
 const gemm::SpaceTiles<double>& space_tiles_f64(std::int64_t columns, bool several_rows) {
   return space_tiles_of<double>(columns, several_rows);
 }
-void gather_f32(const float* const* pixels, std::int64_t count, std::int64_t channels, bool asks, float* to,
-                std::int64_t pitch) {
-  gather(pixels, count, channels, asks, to, pitch);
-}
-void gather_f64(const double* const* pixels, std::int64_t count, std::int64_t channels, bool asks, double* to,
-                std::int64_t pitch) {
-  gather(pixels, count, channels, asks, to, pitch);
-}
-void interleave_f32(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
-                    const float* bias, bool relu, float* to) {
-  interleave(sums, pitch, columns, count, bias, relu, to);
-}
-void interleave_f64(const double* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
-                    const double* bias, bool relu, double* to) {
-  interleave(sums, pitch, columns, count, bias, relu, to);
-}
-
 }  // namespace isobit::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -346,10 +247,6 @@ HWY_AFTER_NAMESPACE();
 namespace isobit::cpu {
 HWY_EXPORT(space_tiles_f32);
 HWY_EXPORT(space_tiles_f64);
-HWY_EXPORT(gather_f32);
-HWY_EXPORT(gather_f64);
-HWY_EXPORT(interleave_f32);
-HWY_EXPORT(interleave_f64);
 }  // namespace isobit::cpu
 
 namespace isobit::cpu::gemm {
@@ -361,24 +258,6 @@ const SpaceTiles<float>& space_tiles<float>(std::int64_t columns, bool several_r
 template <>
 const SpaceTiles<double>& space_tiles<double>(std::int64_t columns, bool several_rows) {
   return HWY_DYNAMIC_DISPATCH(space_tiles_f64)(columns, several_rows);
-}
-
-void gather_pixels(const float* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
-                   float* to, std::int64_t pitch) {
-  HWY_DYNAMIC_DISPATCH(gather_f32)(pixels, count, channels, asks, to, pitch);
-}
-void gather_pixels(const double* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
-                   double* to, std::int64_t pitch) {
-  HWY_DYNAMIC_DISPATCH(gather_f64)(pixels, count, channels, asks, to, pitch);
-}
-
-void interleave_columns(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
-                        const float* bias, bool relu, float* to) {
-  HWY_DYNAMIC_DISPATCH(interleave_f32)(sums, pitch, columns, count, bias, relu, to);
-}
-void interleave_columns(const double* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
-                        const double* bias, bool relu, double* to) {
-  HWY_DYNAMIC_DISPATCH(interleave_f64)(sums, pitch, columns, count, bias, relu, to);
 }
 
 }  // namespace isobit::cpu::gemm

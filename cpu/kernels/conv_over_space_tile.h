@@ -1,4 +1,4 @@
-// The register tile of conv_over_space: some vectors of consecutive positions by one to four columns; with
+// The register tile of conv_over_space: some vectors of consecutive positions by one to twelve columns; with
 // one or two columns those of several rows of outputs, which share what they load. For each term a vector of
 // the source is loaded and multiplied by one number of the filter for each column: every lane is an element
 // of its own, acc = fma(source, filter, acc) from +0 over the terms of a block (at most 256), the blocks'
@@ -48,7 +48,7 @@ struct SpaceTiles {
   }
 };
 
-/// How many rows a tile of 1 to 4 columns should have.
+/// How many rows a tile of so many columns should have.
 inline std::int64_t shared_rows(std::int64_t columns) {
   return columns > 2 ? 1 : 4 / columns;
 }
@@ -56,18 +56,5 @@ inline std::int64_t shared_rows(std::int64_t columns) {
 /// The tiles of the current instruction set, of shared_rows(columns) rows or of one.
 template <class T>
 const SpaceTiles<T>& space_tiles(std::int64_t columns, bool several_rows);
-
-/// to[c * pitch + i] = pixels[i][c] for i < count, c < channels. `asks`: pixels a vector ahead, which lie as
-/// far apart as these, are asked for, as out of the caches pays.
-void gather_pixels(const float* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
-                   float* to, std::int64_t pitch);
-void gather_pixels(const double* const* pixels, std::int64_t count, std::int64_t channels, bool asks,
-                   double* to, std::int64_t pitch);
-
-/// to[i * columns + c] = relu?(sums[c * pitch + i] + bias[c]) for i < count; bias may be null.
-void interleave_columns(const float* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
-                        const float* bias, bool relu, float* to);
-void interleave_columns(const double* sums, std::int64_t pitch, std::int64_t columns, std::int64_t count,
-                        const double* bias, bool relu, double* to);
 
 }  // namespace isobit::cpu::gemm

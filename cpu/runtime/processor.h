@@ -7,4 +7,8 @@ namespace isobit::cpu {
 /// AMD's processors (measured: Zen 5). On Intel's a matrix whose rows were copied together was faster.
 bool reads_lines_apart();
 
+/// Whether vectors of 512 bits go through units of 256 bits, so that vectors of half the length take half as
+/// long: on AMD's family 19h (Zen 4). Elsewhere (measured: Zen 5) a short vector takes as long as a long one.
+bool halves_long_vectors();
+
 }  // namespace isobit::cpu

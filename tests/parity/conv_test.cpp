@@ -194,7 +194,9 @@ TEST(ConvParity, SpecialisedAlgorithmsServe) {
   served("mb2ic1ih28oc32kh5ph2n\"served\"", "over_space", 1);
   served("mb1ic64ih32oc3kh3ph1n\"served\"", "over_space", 1);
   served("mb1ic4ih64oc4kh5ph2n\"served\"", "over_space", 2);
-  served("mb1ic5ih40oc16kh5ph2n\"served\"", "over_space", 0);
+  served("mb1ic12ih40oc16kh5ph2n\"served\"", "over_space", 1);
+  served("mb1ic64ih32oc9kh3ph1n\"served\"", "over_space", 1);
+  served("mb1ic13ih40oc16kh5ph2n\"served\"", "over_space", 0);
   served("mb4ic64ih40oc3kh1n\"served\"", "over_space", 0);
 }
 
