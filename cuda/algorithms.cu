@@ -69,7 +69,8 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.conv_forward.set_fast(
       {{"tensor_cores", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor},
        {"tensor_cores_128x128", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor_128x128},
-       {"tensor_cores_64x64", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor_64x64}});
+       {"tensor_cores_64x64", kernels::refuse_conv_forward_tensor, kernels::conv_forward_tensor_64x64},
+       {"cudnn", vendor::refuse_conv_forward_cudnn, vendor::conv_forward_cudnn}});
   lists.conv_backward_input.set_fast(
       {{"tensor_cores_folded", kernels::refuse_conv_backward_input_tensor_folded,
         kernels::conv_backward_input_tensor_folded},
@@ -77,13 +78,15 @@ void fill_algorithms(AlgorithmLists& lists) {
        {"tensor_cores_128x128", kernels::refuse_conv_backward_input_tensor,
         kernels::conv_backward_input_tensor_128x128},
        {"tensor_cores_64x64", kernels::refuse_conv_backward_input_tensor,
-        kernels::conv_backward_input_tensor_64x64}});
+        kernels::conv_backward_input_tensor_64x64},
+       {"cudnn", vendor::refuse_conv_backward_input_cudnn, vendor::conv_backward_input_cudnn}});
   lists.conv_backward_filter.set_fast(
       {{"tensor_cores", kernels::refuse_conv_backward_filter_tensor, kernels::conv_backward_filter_tensor},
        {"tensor_cores_128x128", kernels::refuse_conv_backward_filter_tensor,
         kernels::conv_backward_filter_tensor_128x128},
        {"tensor_cores_64x64", kernels::refuse_conv_backward_filter_tensor,
-        kernels::conv_backward_filter_tensor_64x64}});
+        kernels::conv_backward_filter_tensor_64x64},
+       {"cudnn", vendor::refuse_conv_backward_filter_cudnn, vendor::conv_backward_filter_cudnn}});
   lists.unfold.set({{"grid", nullptr, kernels::unfold}});
   lists.fold.set({{"grid", nullptr, kernels::fold}});
   lists.resample.set({{"grid", nullptr, kernels::resample}});

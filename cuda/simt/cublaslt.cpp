@@ -11,6 +11,7 @@
 
 #include "core/numerics/half.h"
 #include "cuda/simt/device_state.h"
+#include "cuda/simt/library_checks.h"
 #include "cuda/simt/matrix_unit.h"
 #include "cuda/simt/memory.h"
 #include "cuda/simt/streams.h"
@@ -160,23 +161,6 @@ std::uint64_t token(const Plan& p) {
           static_cast<std::uint64_t>(l->batches), static_cast<std::uint64_t>(l->step)})
       add(v);
   return t;
-}
-
-/// Empty when the bytes lie in one live allocation and are as well aligned as was promised.
-std::string misplaced(const char* what, const void* data, std::uint64_t bytes, std::uint64_t alignment) {
-  const DeviceMemory& memory = DeviceMemory::instance();
-  const Allocation* const a = memory.find(data);
-  const auto at = reinterpret_cast<std::uintptr_t>(data);
-  if (a == nullptr || !a->live || at < a->data || at + bytes > a->data + a->bytes)
-    return fmt::format("{} of {} bytes: {}", what, bytes,
-                       memory.reserved(data) ? memory.describe(data) : "no device memory");
-  if (at % alignment != 0) return fmt::format("{} is not aligned to {} bytes", what, alignment);
-  return {};
-}
-
-bool overlap(const void* a, std::uint64_t a_bytes, const void* b, std::uint64_t b_bytes) {
-  const auto x = reinterpret_cast<std::uintptr_t>(a), y = reinterpret_cast<std::uintptr_t>(b);
-  return x < y + b_bytes && y < x + a_bytes;
 }
 
 void compute(const Plan& p, const void* a, const void* b, float alpha, void* d) {

@@ -9,4 +9,12 @@ namespace isobit::gpu::vendor {
 const char* refuse_matmul_cublaslt(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 void matmul_cublaslt(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 
+const char* refuse_conv_forward_cudnn(const ConvGeometry& g, ConstView x, ConstView w,
+                                      const Epilogue& epilogue, View y);
+void conv_forward_cudnn(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
+const char* refuse_conv_backward_input_cudnn(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_input_cudnn(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+const char* refuse_conv_backward_filter_cudnn(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+void conv_backward_filter_cudnn(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+
 }  // namespace isobit::gpu::vendor

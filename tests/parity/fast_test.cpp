@@ -22,7 +22,8 @@ namespace {
 constexpr const char* kKernels[] = {"matmul", "conv_forward", "conv_backward_input", "conv_backward_filter"};
 
 bool is_fast(const std::string& algorithm) {
-  return algorithm.starts_with("tensor_cores") || algorithm == "cublaslt" || algorithm.starts_with("amx");
+  return algorithm.starts_with("tensor_cores") || algorithm == "cublaslt" || algorithm == "cudnn" ||
+         algorithm.starts_with("amx");
 }
 
 /// Calls of each kernel that a fast algorithm served, and others.
