@@ -145,7 +145,7 @@ Verdict check_conv(const ConvTensors& tensors, const std::string& kernel, const 
                                  options.pad_value = pads[call++];
                                  return compute(map);
                                }),
-                               math);
+                               math, result.device());
     return {share <= 1, part.numel(), share};
   };
   if (kernel == "conv_forward")

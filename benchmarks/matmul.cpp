@@ -65,7 +65,7 @@ Verdict check(const MatmulCase& c, const Tensor& a, const Tensor& b, const Tenso
         verify::share_of_bound(got, verify::fast_sums([&](const auto& map) {
                                  return matmul(map(part), map(b_here), c.transpose_a, c.transpose_b);
                                }),
-                               math);
+                               math, result.device());
     return {share <= 1, got.numel(), share};
   }
   const Tensor expected = matmul(part, b_here, c.transpose_a, c.transpose_b);

@@ -244,6 +244,14 @@ Row measure(const Problem& problem, const Settings& settings,
   const Ours us(problem, settings);
   const Turn turn = Turn::of(us.seconds({1, 0}, false), settings.turn_seconds);
   const bool with_cached = settings.cached && problem.touch;
+  const bool with_exact =
+      settings.math != Math::exact && settings.device == Device::cpu() && settings.algorithm.empty();
+  const auto exact_seconds = [&](Turn of) {
+    const MathScope exact(Math::exact);
+    return us.seconds(of, false);
+  };
+  const Turn exact_turn = with_exact ? Turn::of(exact_seconds({1, 0}), settings.turn_seconds) : Turn();
+  std::vector<double> exact;
   const double start = wall_seconds();
   for (int round = 0; round < settings.rounds; ++round) {
     if (round >= 3 && wall_seconds() - start > settings.row_seconds) break;
@@ -253,10 +261,15 @@ Row measure(const Problem& problem, const Settings& settings,
       for (Theirs& their : theirs)
         if (their.takes_part()) their.take_turn(unchanged);
     }
+    if (with_exact) exact.push_back(exact_seconds(exact_turn));
   }
   row.rounds = static_cast<int>(ours.size());
   row.seconds = spread(ours);
   row.cached_seconds = spread(cached);
+  if (with_exact) {
+    row.exact_seconds = spread(exact);
+    row.exact_ratio = median_ratio(exact, ours);
+  }
   for (Theirs& their : theirs) {
     if (their.takes_part()) {
       their.row.seconds = spread(their.times);

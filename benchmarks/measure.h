@@ -89,7 +89,9 @@ struct Row {
   std::int64_t peak_memory = 0;  ///< bytes that a call needs beside its inputs
   Verdict verdict;
   std::vector<PeerRow> peers;
-  Spread cached_seconds;  ///< weights unchanged; median 0: not measured
+  Spread cached_seconds;   ///< weights unchanged; median 0: not measured
+  Spread exact_seconds;    ///< of fast mode on the CPU: what exact arithmetic takes; median 0: not measured
+  double exact_ratio = 0;  ///< that / ours, median over the pairs
 
   double gflops() const { return seconds.median > 0 ? flops / seconds.median * 1e-9 : 0; }
   double gbs() const { return seconds.median > 0 ? bytes / seconds.median * 1e-9 : 0; }

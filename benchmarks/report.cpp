@@ -65,6 +65,10 @@ nlohmann::ordered_json to_json(const Row& row, const Machine& machine) {
                            {"verified", row.verdict.equal},
                            {"verified_elements", row.verdict.elements}};
   if (row.verdict.share >= 0) j["share_of_bound"] = row.verdict.share;
+  if (row.exact_ratio > 0) {
+    j["exact_milliseconds"] = row.exact_seconds.median * 1e3;
+    j["exact_ratio"] = row.exact_ratio;
+  }
   j["peers"] = nlohmann::ordered_json::array();
   for (const PeerRow& peer : row.peers) j["peers"].push_back(to_json(peer, row));
   const PeerRow* best = row.best();
@@ -120,6 +124,8 @@ void Table::add(const Row& row, const Machine& machine) {
              row.flops > 0 ? fmt::format("{:.1f}", row.gflops()) : "-", share(row.percent_of_peak(machine)),
              row.gbs(), share(row.percent_of_bandwidth(machine)), peer, ratio, verified(row.verdict),
              row.algorithm);
+  if (row.exact_ratio > 0)
+    fmt::print(to_, "  exact {}, {:.2f} times this", short_time(row.exact_seconds.median), row.exact_ratio);
   if (row.cached_seconds.median > 0) {
     const PeerRow* cached = row.best_cached();
     fmt::print(to_, "  cached {}", short_time(row.cached_seconds.median));

@@ -1,6 +1,7 @@
 #include "benchmarks/run.h"
 
 #include <fmt/format.h>
+#include <isobit/algorithms.h>
 #include <isobit/device.h>
 #include <isobit/error.h>
 
@@ -11,7 +12,40 @@
 
 namespace isobit::bench {
 
+namespace {
+
+std::string why_not_measured(const Settings& settings) {
+  if (settings.math == Math::exact) return {};
+  if (std::string why = why_no_fast_mode(settings.device); !why.empty()) return why;
+  if (settings.device == Device::cpu())
+    for (const DeviceInfo& info : devices())
+      for (const DeviceProperty& property : info.properties)
+        if (info.device == settings.device && property.name == "fast mode" &&
+            property.value.find("emulated") != std::string::npos)
+          return "an emulated tile unit has no speed";
+  return {};
+}
+
+}  // namespace
+
+bool report_not_measured(const std::string& bench, const RunOptions& options) {
+  const Settings& settings = options.settings;
+  const std::string why = why_not_measured(settings);
+  if (why.empty()) return false;
+  fmt::print(options.json ? stderr : stdout, "{}, arithmetic {}: not measured: {}\n", settings.device,
+             name_of(settings.math), why);
+  if (options.json)
+    fmt::print("{}\n", nlohmann::ordered_json{{"bench", bench},
+                                              {"device", settings.device.name()},
+                                              {"math", name_of(settings.math)},
+                                              {"not_measured", why},
+                                              {"rows", nlohmann::ordered_json::array()}}
+                           .dump());
+  return true;
+}
+
 int run(const std::string& bench, const RunOptions& options, bool memory, const std::vector<Group>& groups) {
+  if (report_not_measured(bench, options)) return 0;
   const Settings& settings = options.settings;
   set_threads(settings.threads);
   std::FILE* const to = options.json ? stderr : stdout;

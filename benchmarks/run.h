@@ -21,6 +21,10 @@ struct RunOptions {
 /// Problems that share tensors, made when their turn comes and gone after it.
 using Group = std::function<std::vector<Problem>()>;
 
+/// Where the arithmetic that is asked for has no speed here (fast mode on a processor without AMX, or on the
+/// model of it): says so in place of a measurement, and that it did.
+bool report_not_measured(const std::string& bench, const RunOptions& options);
+
 /// Measures all, prints them, and returns the exit code: 0 when every result was verified, else 1. With a
 /// forced algorithm, problems that it refuses are left out and named; throws the first Error when it refuses
 /// all.

@@ -168,6 +168,7 @@ nlohmann::ordered_json peer_json(const PeerRow& peer, double batch) {
 int run_train(const RunOptions& options, const std::string& model, std::int64_t batch) {
   const Settings& settings = options.settings;
   const Device device = settings.device;
+  if (report_not_measured("train", options)) return 0;
   set_threads(settings.threads);
   const Shape image = model == "lenet" ? Shape{28, 28, 1} : Shape{32, 32, 3};
   const std::vector<Batch> batches = make_batches(image, batch);

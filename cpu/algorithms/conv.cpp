@@ -22,6 +22,10 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"amx", kernels::refuse_matmul_amx, kernels::matmul_amx},
       {"amx_emulated", kernels::refuse_matmul_amx_emulated, kernels::matmul_amx_emulated, true},
   });
+  lists.conv_forward.set_fast({
+      {"amx", kernels::refuse_conv_forward_amx, kernels::conv_forward_amx},
+      {"amx_emulated", kernels::refuse_conv_forward_amx_emulated, kernels::conv_forward_amx_emulated, true},
+  });
   lists.conv_forward.set({
       {"linear", kernels::refuse_conv_forward_linear, kernels::conv_forward_linear},
       {"small", kernels::refuse_conv_forward_small, kernels::conv_forward_small},
@@ -31,6 +35,11 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"over_space", kernels::refuse_conv_forward_over_space, kernels::conv_forward_over_space},
       {"implicit_gemm", nullptr, kernels::conv_forward_implicit_gemm},
       {"reference", nullptr, reference::conv_forward},
+  });
+  lists.conv_backward_input.set_fast({
+      {"amx", kernels::refuse_conv_backward_input_amx, kernels::conv_backward_input_amx},
+      {"amx_emulated", kernels::refuse_conv_backward_input_amx_emulated,
+       kernels::conv_backward_input_amx_emulated, true},
   });
   lists.conv_backward_input.set({
       {"folded", kernels::refuse_conv_backward_input_folded, kernels::conv_backward_input_folded},
@@ -43,6 +52,11 @@ void set_conv_algorithms(AlgorithmLists& lists) {
       {"implicit_gemm", kernels::refuse_conv_backward_input_implicit_gemm,
        kernels::conv_backward_input_implicit_gemm},
       {"reference", nullptr, reference::conv_backward_input},
+  });
+  lists.conv_backward_filter.set_fast({
+      {"amx", kernels::refuse_conv_backward_filter_amx, kernels::conv_backward_filter_amx},
+      {"amx_emulated", kernels::refuse_conv_backward_filter_amx_emulated,
+       kernels::conv_backward_filter_amx_emulated, true},
   });
   lists.conv_backward_filter.set({
       {"linear", kernels::refuse_conv_backward_filter_linear, kernels::conv_backward_filter_linear},

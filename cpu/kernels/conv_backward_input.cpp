@@ -210,6 +210,25 @@ constexpr const char* kFolds = "an axis folds";
 
 }  // namespace
 
+void conv_backward_input_as_passes(const ConvGeometry& g, ConstView dy, ConstView w, View dx,
+                                   const std::function<void(const gemm::Pass&)>& run) {
+  if (g.folds()) {
+    const FoldedGradientKernels kernels{
+        [&run](const ConvGeometry& part, ConstView dy_part, ConstView filter, View to) {
+          conv_backward_input_as_passes(part, dy_part, filter, to, run);
+        },
+        pad_backward};
+    const Scratch<char> workspace(folded_workspace(g, dx.dtype));
+    return folded_backward_input(kernels, g, dy, w, workspace.data(), dx);
+  }
+  clear_the_rest(g, dx);
+  gemm::Pass pass = pass_of(g, dy, w, dx);
+  for_each_phase(g, [&](const gemm::PassAxes& axes) {
+    pass.axis = axes;
+    run(pass);
+  });
+}
+
 void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(g, dy, w, dx, false);
 }

@@ -1,7 +1,14 @@
 #pragma once
+#include <functional>
+
 #include "core/backend.h"
+#include "cpu/kernels/conv_pass.h"
 
 namespace isobit::cpu::kernels {
+
+/// Every problem as passes of the implicit GEMM, for `run` to compute; for what sums in an order of its own.
+void conv_backward_input_as_passes(const ConvGeometry& g, ConstView dy, ConstView w, View dx,
+                                   const std::function<void(const gemm::Pass&)>& run);
 
 /// Serves problems where an axis folds; the others refuse those.
 const char* refuse_conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w, View dx);

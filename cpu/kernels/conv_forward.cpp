@@ -75,6 +75,11 @@ struct Forward {
 
 }  // namespace
 
+void conv_forward_as_pass(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y,
+                          const std::function<void(const gemm::Pass&)>& run) {
+  run(Forward(g, x, w, epilogue, y, false).pass);
+}
+
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                                 View y) {
   const Forward forward(g, x, w, epilogue, y, false);

@@ -1,9 +1,16 @@
 // The fast algorithms of convolution. Signatures are the kernels' own (core/backend.h); the orders of
 // summation and the loops are explained in docs/convolution.md.
 #pragma once
+#include <functional>
+
 #include "core/backend.h"
+#include "cpu/kernels/conv_pass.h"
 
 namespace isobit::cpu::kernels {
+
+/// The problem as a pass of the implicit GEMM, for `run` to compute; for what sums in an order of its own.
+void conv_forward_as_pass(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y,
+                          const std::function<void(const gemm::Pass&)>& run);
 
 /// Serves every problem.
 void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
