@@ -16,8 +16,9 @@
 namespace isobit::cpu::amx {
 namespace {
 
-constexpr std::int64_t kPanel = 32;               // lines of an operand that a kernel multiplies
-constexpr std::int64_t kMostLines = 256;          // of a block
+constexpr std::int64_t kPanel = 32;       // lines of an operand that a kernel multiplies
+constexpr std::int64_t kMostLines = 256;  // of a block
+constexpr std::int64_t kLine = 16;  // words: at powers of two panels would share sets of the first cache
 constexpr std::int64_t kTile = kTileBytes / 4;    // 32-bit words
 constexpr std::int64_t kSums = kPanel * kPanel;   // of a kernel
 constexpr std::uint32_t kExponents = 0x7f807f80;  // of the two bf16 in a word
@@ -44,7 +45,7 @@ class Packed {
  public:
   Packed(const Split& split, std::int64_t most_lines, std::int64_t terms)
       : split_(split),
-        part_((std::min(terms, split.terms()) + kTerms - 1) / kTerms * 2 * kTile),
+        part_((std::min(terms, split.terms()) + kTerms - 1) / kTerms * 2 * kTile + kLine),
         words_(panels(most_lines) * split.parts * part_),
         room_(2 * std::max(kMostLines, split.terms())) {}
 

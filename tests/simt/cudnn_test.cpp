@@ -92,7 +92,8 @@ TEST_F(FastCudnn, EveryFailingCallIsAnErrorThatNamesItAndNothingIsLeft) {
     }
     ++failed;
     EXPECT_TRUE(says(text, "conv_forward: cudnn") &&
-                says(text, "CUDNN_STATUS_INTERNAL_ERROR (planted), for mb1g1ic8oc8ih") && says(text, "f32, fast"))
+                says(text, "CUDNN_STATUS_INTERNAL_ERROR (planted), for mb1g1ic8oc8ih") &&
+                says(text, "f32, fast"))
         << text;
     // A plan may have been found before the call that failed.
     const bool planned = says(text, "variant pack") || says(text, "SetStream") || says(text, "Execute");
