@@ -13,6 +13,7 @@
 #include "core/numerics/pad_index.h"
 #include "cpu/kernels/amx.h"
 #include "cpu/kernels/amx_operands.h"
+#include "cpu/kernels/amx_pack.h"
 #include "cpu/kernels/amx_product.h"
 #include "cpu/kernels/conv_backward_input.h"
 #include "cpu/kernels/conv_border.h"
@@ -55,46 +56,95 @@ struct Digits {
 class Windows final : public Operand {
  public:
   Windows(const Pass& pass, bool along_terms)
-      : Operand(along_terms), p_(pass), border_(static_cast<float>(pass.border)) {}
+      : Operand(along_terms), p_(pass), border_(static_cast<float>(pass.border)), taps_(taps(pass)) {
+    for (std::int64_t i = 0; i < taps_.size(); ++i) {
+      const Digits tap(i, p_.axis[1].taps, p_.axis[2].taps);
+      std::int64_t element = 0;
+      for (std::size_t a = 0; a < 3; ++a)
+        element = element * p_.axis[a].source + tap.at[a] * p_.axis[a].tap_step;
+      taps_[i] = element * p_.groups * p_.channels;
+    }
+  }
 
   const float* segment(std::int64_t group, std::int64_t at, std::int64_t first, std::int64_t count,
                        float* room) const override {
+    float* to = room;
+    for_each_run(group, at, first, count, [&](const gemm::Source& from, std::int64_t run) {
+      if (from.data == nullptr)
+        gemm::fill_few(border_, to, run);
+      else if (from.dtype == DType::f32)
+        gemm::copy_few(from.as<float>(), to, run);
+      else
+        gemm::widen(from, to, run);
+      to += run;
+    });
+    return room;
+  }
+
+  int pieces(std::int64_t group, std::int64_t at, std::int64_t first, std::int64_t count, float* room,
+             Piece* to) const override {
+    const bool whole = p_.channels % amx::kTerms == 0 && first % amx::kTerms == 0;
+    if (p_.source.dtype != DType::f32 || (!whole && first % p_.channels + count > p_.channels))
+      return Operand::pieces(group, at, first, count, room, to);
+    int pieces = 0;
+    for_each_run(group, at, first, count, [&](const gemm::Source& from, std::int64_t run) {
+      if (from.data == nullptr) gemm::fill_few(border_, room, run);
+      const float* const at_run = from.data == nullptr ? room : from.as<float>();
+      if (along_terms() && pieces > 0 && to[pieces - 1].from + to[pieces - 1].count == at_run)
+        to[pieces - 1].count += run;  // the neighbouring tap's
+      else
+        to[pieces++] = {at_run, run};
+    });
+    return pieces;
+  }
+
+ private:
+  /// fn(source, run) for the runs of channels; no source where a tap meets the border.
+  template <class Fn>
+  void for_each_run(std::int64_t group, std::int64_t at, std::int64_t first, std::int64_t count,
+                    const Fn& fn) const {
     const PassAxis &depth = p_.axis[0], &height = p_.axis[1], &width = p_.axis[2];
-    const std::int64_t sample = at / (depth.outputs * height.outputs * width.outputs);
-    const Digits position(at % (depth.outputs * height.outputs * width.outputs), height.outputs,
-                          width.outputs);
-    Digits tap(first / p_.channels, height.taps, width.taps);
-    std::int64_t channel = first % p_.channels;
+    const std::int64_t in_sample = depth.outputs * height.outputs * width.outputs;
+    const Digits position(at % in_sample, height.outputs, width.outputs);
+    std::int64_t index = first / p_.channels, channel = first % p_.channels, corner = at / in_sample;
     const std::int64_t pitch = p_.groups * p_.channels;
-    for (float* to = room; count > 0; channel = 0, tap.next(height.taps, width.taps)) {
+    bool inside = true;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const PassAxis& axis = p_.axis[i];
+      const std::int64_t from = position.at[i] * axis.step + axis.tap_first,
+                         to = from + (axis.taps - 1) * axis.tap_step;
+      inside = inside && std::min(from, to) >= 0 && std::max(from, to) < axis.source;
+      corner = corner * axis.source + from;
+    }
+    if (inside) {
+      const gemm::Source source = p_.source.at(corner * pitch + group * p_.channels);
+      for (; count > 0; channel = 0, ++index) {
+        const std::int64_t run = std::min(count, p_.channels - channel);
+        fn(source.at(taps_[index] + channel), run);
+        count -= run;
+      }
+      return;
+    }
+    Digits tap(index, height.taps, width.taps);
+    for (; count > 0; channel = 0, tap.next(height.taps, width.taps)) {
       const std::int64_t run = std::min(count, p_.channels - channel);
-      std::int64_t element = sample;
+      std::int64_t element = at / in_sample;
       for (std::size_t i = 0; i < 3 && element >= 0; ++i) {
         const PassAxis& axis = p_.axis[i];
         const std::int64_t from = numerics::pad_source(
             axis.mode, position.at[i] * axis.step + axis.tap_first + tap.at[i] * axis.tap_step, axis.source);
         element = from < 0 ? -1 : element * axis.source + from;
       }
-      if (element < 0) {
-        gemm::fill_few(border_, to, run);
-      } else {
-        const gemm::Source source = p_.source.at(element * pitch + group * p_.channels + channel);
-        if (source.dtype != DType::f32)
-          gemm::widen(source, to, run);
-        else if (to == room && run == count)
-          return source.as<float>();
-        else
-          gemm::copy_few(source.as<float>(), to, run);
-      }
-      to += run;
+      fn(element < 0 ? gemm::Source{nullptr, p_.source.dtype}
+                     : p_.source.at(element * pitch + group * p_.channels + channel),
+         run);
       count -= run;
     }
-    return room;
   }
 
- private:
   const Pass& p_;
   float border_;
+  Scratch<std::int64_t> taps_;  // how far each lies from the first, in elements of the source
 };
 
 /// The filter of a pass, its columns as lines: along them where they lie together, else along the channels of

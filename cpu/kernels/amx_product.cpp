@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "core/numerics/fma.h"
@@ -16,8 +17,8 @@
 namespace isobit::cpu::amx {
 namespace {
 
-constexpr std::int64_t kPanel = 32;       // lines of an operand that a kernel multiplies
-constexpr std::int64_t kMostLines = 256;  // of a block
+constexpr std::int64_t kPanel = 32;                            // lines of an operand that a kernel multiplies
+constexpr std::int64_t kLinesOfBlock = 256, kMostLines = 512;  // of a block; where the other has few
 constexpr std::int64_t kLine = 16;  // words: at powers of two panels would share sets of the first cache
 constexpr std::int64_t kTile = kTileBytes / 4;    // 32-bit words
 constexpr std::int64_t kSums = kPanel * kPanel;   // of a kernel
@@ -73,12 +74,18 @@ class Packed {
     for (std::int64_t i = 0; i < panels(lines) * kPanel; ++i) {
       auto* const high = halves(i / kPanel, 0) + i % kPanel / kLines * 2 * kTile + i % kLines * kTerms;
       auto* const low = split_.parts > 1 ? high + 2 * part_ : nullptr;
-      const float* line = room_.data();
+      Operand::Piece parts[Operand::kMostPieces] = {{room_.data(), terms}};
+      int count = 1;
       if (i < lines)
-        line = from.segment(batch, first_line + i, first_term, terms, room_.data());
+        count = from.pieces(batch, first_line + i, first_term, terms, room_.data(), parts);
       else if (i == lines)
         std::fill_n(room_.data(), terms, 0.0f);
-      finite = pack_terms(line, terms, high, low, 4 * kTile) && finite;
+      std::int64_t to = 0;
+      for (const Operand::Piece& p : std::span(parts, static_cast<std::size_t>(count))) {
+        finite =
+            pack_terms(p.from, p.count, high + to, low != nullptr ? low + to : nullptr, 4 * kTile) && finite;
+        to += p.count / kTerms * 4 * kTile;
+      }
     }
     return finite;
   }
@@ -87,16 +94,30 @@ class Packed {
     bool finite = true;
     float *const even_room = room_.data(), *const odd_room = even_room + kMostLines;
     for (std::int64_t pair = 0; pair < slabs_ * kPairs; ++pair) {
-      const auto term = [&](std::int64_t t, float* room) -> const float* {
-        if (t < terms) return from.segment(batch, first_term + t, first_line, lines, room);
-        std::fill_n(room, lines, 0.0f);
-        return room;
+      Operand::Piece even[Operand::kMostPieces], odd[Operand::kMostPieces];
+      const auto read = [&](std::int64_t t, float* room, Operand::Piece* to) {
+        return from.pieces(batch, first_term + t, first_line, lines, room, to);
       };
-      const float *const even = term(2 * pair, even_room), *const odd = term(2 * pair + 1, odd_room);
-      std::uint32_t* const high = words_.data() + pair / kPairs * 2 * kTile + pair % kPairs * kLines;
-      finite = pack_pairs(even, odd, lines, high, split_.parts > 1 ? high + part_ : nullptr,
-                          split_.parts * part_, kTile) &&
-               finite;
+      int count = 1;
+      if (2 * pair < terms) {
+        count = read(2 * pair, even_room, even);
+      } else {
+        std::fill_n(even_room, lines, 0.0f);
+        even[0] = {even_room, lines};
+      }
+      if (2 * pair + 1 < terms) {
+        read(2 * pair + 1, odd_room, odd);
+      } else {
+        std::fill_n(odd_room, lines, 0.0f);
+        for (int i = 0; i < count; ++i) odd[i] = {odd_room, even[i].count};
+      }
+      std::uint32_t* high = words_.data() + pair / kPairs * 2 * kTile + pair % kPairs * kLines;
+      for (int i = 0; i < count; ++i) {
+        finite = pack_pairs(even[i].from, odd[i].from, even[i].count, high,
+                            split_.parts > 1 ? high + part_ : nullptr, split_.parts * part_, kTile) &&
+                 finite;
+        high += even[i].count / kPanel * split_.parts * part_;
+      }
     }
     return finite;
   }
@@ -203,7 +224,9 @@ void mend(const Packed& a, std::int64_t a_panel, const Packed& b, std::int64_t b
 /// How many lines a block has: many, so that the other operand is seldom packed, unless threads had no task.
 std::pair<std::int64_t, std::int64_t> block_lines(const Product& p) {
   const auto blocks = [](std::int64_t lines, std::int64_t block) { return (lines + block - 1) / block; };
-  std::int64_t rows = kMostLines, columns = kMostLines;
+  constexpr std::int64_t kFew = 128;
+  std::int64_t rows = p.columns <= kFew ? kMostLines : kLinesOfBlock,
+               columns = p.rows <= kFew ? kMostLines : kLinesOfBlock;
   const std::int64_t wanted = thread_count() > 1 ? 3 * std::int64_t{thread_count()} : 1;
   while (p.batches * blocks(p.rows, rows) * blocks(p.columns, columns) < wanted &&
          (rows > kPanel || columns > kPanel)) {

@@ -5,10 +5,11 @@
 // are exact. An element's sum is over slabs of 32 terms in order, each added as the unit does; within 256 or
 // 512 terms the products of low parts come first. Neither threads nor blocks change it.
 //
-// A task owns a block of at most 256 x 256 sums, which it keeps in its caches while it packs block after
-// block of terms: the operands, f32 where they lie, are read once for each block of the other's lines.
-// A kernel of 32 x 32 sums has four tiles of them, and two of either operand: four products of 16 cycles to
-// four loads of 8, so that b's part of a block (32 KiB) fits the first cache and a's comes from the second.
+// A task owns a block of at most 256 x 256 sums (512 lines where the other operand has few), which it keeps
+// in its caches while it packs block after block of terms: the operands are read where they lie, once for
+// each block of the other's lines. A kernel of 32 x 32 sums has four tiles of them, and two of either
+// operand: four products of 16 cycles to four loads of 8, so that b's part of a block (32 KiB) fits the first
+// cache and a's comes from the second.
 #pragma once
 #include <isobit/arithmetic.h>
 #include <isobit/dtype.h>
@@ -30,6 +31,18 @@ class Operand {
   /// or where they are f32 already.
   virtual const float* segment(std::int64_t batch, std::int64_t at, std::int64_t first, std::int64_t count,
                                float* room) const = 0;
+  /// The same where it lies, in pieces, each but the last of a multiple of 32 elements; how many. They end at
+  /// the same elements for every `at`.
+  struct Piece {
+    const float* from;
+    std::int64_t count;
+  };
+  static constexpr int kMostPieces = 16;  // of 512 elements
+  virtual int pieces(std::int64_t batch, std::int64_t at, std::int64_t first, std::int64_t count, float* room,
+                     Piece* to) const {
+    to[0] = {segment(batch, at, first, count, room), count};
+    return 1;
+  }
 
  protected:
   Operand(const Operand&) = default;

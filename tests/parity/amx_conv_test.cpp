@@ -29,6 +29,8 @@ std::vector<Case> cases() {
           {"odd everything, stride, dilation", {2, 13, 9, 7}, {3, 2, 7, 33}, {.stride = 2, .dilation = 2}},
           {"more stride than filter", {1, 9, 9, 5}, {1, 1, 5, 6}, {.stride = 3}},
           {"groups", {2, 6, 6, 12}, {3, 3, 4, 9}, {.padding = Same, .groups = 3}},
+          {"groups of 32", {2, 7, 7, 64}, {3, 3, 32, 40}, {.stride = 2, .padding = Same, .groups = 2}},
+          {"96 channels", {1, 5, 6, 96}, {3, 3, 96, 20}, {.padding = Same, .mode = PadMode::replicate}},
           {"reflected", {2, 6, 5, 3}, {3, 3, 3, 4}, {.padding = Same, .mode = PadMode::reflect}},
           {"wound around", {1, 7, 17}, {3, 17, 16}, {.padding = Same, .mode = PadMode::circular}},
           {"volume", {1, 4, 5, 6, 3}, {2, 3, 2, 3, 8}, {.padding = Same}}};
