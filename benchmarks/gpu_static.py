@@ -40,7 +40,7 @@ loader.exec_module(kernel_table)
 
 PAGE_FILES = ("conv_*.cu", "gemm*.cu")
 # The general tile of exact f32: what most convolutions and matrix products with multiples of four channels run through.
-MAIN_TILE = re.compile(r"gemm_\w*tile<float, Tile<128, 128, 8, 8>")
+MAIN_TILE = re.compile(r"gemm_vector<Tile<128, 128, 8, 8>")
 
 
 def nvdisasm():

@@ -11,6 +11,13 @@
 
 namespace isobit::gpu {
 
+/// Whether copies are asynchronous; where not, async_copy is a load and a store at once.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+inline constexpr bool kAsyncCopies = false;
+#else
+inline constexpr bool kAsyncCopies = true;
+#endif
+
 #ifdef __CUDACC__
 
 /// Copies the first `filled` bytes, 0 to kBytes, and zeroes the rest; reads nothing when filled is 0.

@@ -11,7 +11,7 @@ SHAPES = [f"ic32ih8iw16oc128kh3ph1n\"{i}\"" for i in range(2)]
 
 
 def short(name):
-    name = re.sub(r"isobit::(\w+::kernels::)?|\(anonymous namespace\)::", "", name)
+    name = re.sub(r"isobit::(\w+::kernels::)?|\(anonymous namespace\)::", "", name).replace("(Reach)", "")
     return re.sub(r"\(.*", "", name)  # what it takes
 
 
@@ -31,7 +31,7 @@ def parse(lines):
     return rows
 
 
-def measure(program, kernel="tile<float"):
+def measure(program, kernel="gemm_vector<"):
     """The rows of kernels whose name holds `kernel`; None where the program was not built."""
     if not program.exists():
         return None

@@ -170,7 +170,7 @@ def hot_loop(code):
     names = Counter(code[i].name for i in best)
     widths = {}
     for i in best:
-        if code[i].name in MEMORY:
+        if code[i].name in MEMORY and code[i].operands != "RZ, [RZ]":  # ptxas puts three such between STS and LDGSTS
             widths.setdefault(code[i].name, Counter())[code[i].bits] += 1
     result = {"slots": len(best), "mix": dict(names.most_common()),
               "widths": {name: dict(sorted(bits.items())) for name, bits in sorted(widths.items())}}

@@ -14,6 +14,8 @@ Gemm backward_filter_product(const ConvGeometry& g, ConstView x, ConstView dy, V
   Gemm p;
   p.a = x.data;
   p.b = dy.data;
+  p.a_elements = x.numel;
+  p.b_elements = dy.numel;
   p.out = dw.data;
   p.batches = g.groups;
   p.a_batch = cg;

@@ -20,6 +20,8 @@ Gemm backward_input_product(const ConvGeometry& g, ConstView dy, ConstView w, Vi
   Gemm p;
   p.a = dy.data;
   p.b = w.data;
+  p.a_elements = dy.numel;
+  p.b_elements = w.numel;
   p.out = dx.data;
   p.batches = g.groups;
   p.a_batch = p.b_batch = kg;

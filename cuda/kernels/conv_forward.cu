@@ -12,6 +12,8 @@ Gemm forward_product(const ConvGeometry& g, ConstView x, ConstView w, const Epil
   Gemm p;
   p.a = x.data;
   p.b = w.data;
+  p.a_elements = x.numel;
+  p.b_elements = w.numel;
   p.out = y.data;
   p.finish = make_finish(epilogue, x.dtype);
   p.batches = g.groups;

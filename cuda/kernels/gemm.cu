@@ -216,7 +216,10 @@ void run_gemm(const char* kernel, DType dtype, TileShape shape, Gemm g) {
   if (stored > 0) g.partial = partial.emplace(stored * tiles * tile_bytes).as<void>();
   with_floating(kernel, dtype, [&](auto type) {
     using S = decltype(type);
-    launch_gemm_tile<S>(shape, Grid(tiles, shares), g);
+    if (std::is_same_v<S, float> && reads_fours(g))
+      launch_gemm_vector(shape, Grid(tiles, shares), g);
+    else
+      launch_gemm_tile<S>(shape, Grid(tiles, shares), g);
     if (stored > 0)
       launch(gemm_combine<S>, Grid(tiles, t.elements() / kCombineThreads), kCombineThreads, 0, g, t);
   });

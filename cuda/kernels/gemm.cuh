@@ -63,6 +63,7 @@ struct GemmBorder {
 struct Gemm {
   const void *a = nullptr, *b = nullptr;
   void* out = nullptr;
+  std::int64_t a_elements = 0, b_elements = 0;
   Finish finish;
   GemmMaps maps{};
   std::int64_t columns = 0, b_column_stride = 1;
@@ -101,6 +102,10 @@ const char* refuse_gemm(const ConvGeometry& g);
 
 /// Runs g, whose plan is not made yet; dtype is that of a, b and out.
 void run_gemm(const char* kernel, DType dtype, TileShape shape, Gemm g);
+
+/// Whether the tiles of gemm_vector.cuh serve g, whose storage is f32; their launch.
+bool reads_fours(const Gemm& g);
+void launch_gemm_vector(TileShape shape, const Grid& grid, const Gemm& g);
 
 // ---- device
 

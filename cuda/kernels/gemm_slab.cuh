@@ -1,12 +1,11 @@
 // The tiles of the gathered products (gemm_tile.cuh): their shapes, which elements a thread owns, and how
 // slabs of terms pass from global memory through registers into shared memory.
 #pragma once
-#include "cuda/kernels/gemm.cuh"
+#include "cuda/kernels/gemm_share.cuh"
 
 namespace isobit::gpu::kernels {
 
 inline constexpr int kSlab = 8;
-inline constexpr int kBlockTerms = static_cast<int>(numerics::kBlock);
 static_assert(kBlockTerms % kSlab == 0);
 
 /// Four neighbours, moved in one access, or in two where they take more than 16 bytes.

@@ -8,72 +8,25 @@
 // lie outside of a is the border's value or, in a branch that is seldom taken, moved to where its axis' mode
 // reads.
 //
-// Order of summation: an element is one chain of fma over the terms of a block in ascending order. At the end
-// of each block of terms the totals, kept in memory that only this thread touches (`slots`), are added: first
-// + second + ...; at the end of a leaf its total enters the batch tree, a binary counter in further slots.
-// Terms beyond a leaf's end are filled with a = -0, b = +0, which changes no bit; rows and columns beyond the
-// edge repeat the last ones and are not stored.
+// Order of summation: gemm_sums.cuh. Terms beyond a leaf's end are filled with a = -0, b = +0, which changes
+// no bit; rows and columns beyond the edge repeat the last ones and are not stored.
 //
 // Limits: coordinates and extents of one axis below 2^30; offsets are 64-bit.
 #pragma once
-#include "cuda/kernels/gemm_slab.cuh"
+#include "cuda/kernels/gemm_sums.cuh"
 
 namespace isobit::gpu::kernels {
-
-/// One block of terms: which leaf, which block of it.
-struct Unit {
-  std::int64_t leaf, block;
-};
-__device__ inline std::int64_t leaf_blocks(const GemmMaps& maps, std::int64_t leaf) {
-  return numerics::block_count(leaf + 1 == maps.leaves ? maps.last_leaf_terms : maps.leaf_terms);
-}
-__device__ inline int unit_terms(const GemmMaps& maps, Unit u) {
-  const std::int64_t terms =
-      (u.leaf + 1 == maps.leaves ? maps.last_leaf_terms : maps.leaf_terms) - u.block * numerics::kBlock;
-  return terms < numerics::kBlock ? static_cast<int>(terms) : kBlockTerms;
-}
-__device__ inline Unit next_unit(const GemmMaps& maps, Unit u) {
-  if (u.block + 1 < leaf_blocks(maps, u.leaf)) return {u.leaf, u.block + 1};
-  return {u.leaf + 1, 0};
-}
-/// All blocks of terms.
-__device__ inline std::int64_t unit_count(const GemmMaps& maps) {
-  if (maps.leaves == 0) return 0;
-  return (maps.leaves - 1) * numerics::block_count(maps.leaf_terms) +
-         numerics::block_count(maps.last_leaf_terms);
-}
-
-/// What a block of the grid reduces: `units` blocks of terms from `first` on, which end with leaf end_leaf.
-struct Share {
-  Unit first;
-  std::int64_t units, end_leaf;
-};
-__device__ inline Share take_share(const Gemm& p, const GemmMaps& maps) {
-  Share s{{0, 0}, unit_count(maps), maps.leaves};
-  const std::int64_t number = blockIdx.y, whole = numerics::block_count(maps.leaf_terms);
-  if (p.split == Split::leaves) {
-    s.first.leaf = number * p.share;
-    if (s.first.leaf + p.share < maps.leaves) s.end_leaf = s.first.leaf + p.share;
-    s.units = s.end_leaf == maps.leaves ? s.units - s.first.leaf * whole : p.share * whole;
-  } else if (p.split == Split::blocks) {
-    const std::int64_t first = number * p.share, left = s.units - first;
-    s.units = left < 0 ? 0 : left < p.share ? left : p.share;
-    if (s.units > 0) s.first = {first / whole, first % whole};
-  }
-  return s;
-}
 
 // f64 is told how many blocks shall fit, for it comes out a few registers above that by itself.
 template <class S, class T>
 __global__ void __launch_bounds__(T::kThreads, sizeof(Compute<S>) == 8 ? 3 : 0) gemm_tile(Gemm p) {
   using V = Compute<S>;
-  constexpr int kM = T::kM, kN = T::kN, kTM = T::kTM, kTN = T::kTN, kThreads = T::kThreads;
-  constexpr int kPad = sizeof(V) == 8 ? 2 : 4;  // keeps the transposing stores free of conflicts
+  constexpr int kM = T::kM, kN = T::kN, kThreads = T::kThreads;
   SHARED(maps, GemmMaps);
   SHARED(at, TilePlace);  // the same for all threads, and registers are short
   SHARED(share, Share);
-  SHARED(a_tile, V[2][kSlab][kM + kPad]);
-  SHARED(b_tile, V[2][kSlab][kN + kPad]);
+  SHARED(a_tile, V[2][kSlab][kM + kPad<V>]);
+  SHARED(b_tile, V[2][kSlab][kN + kPad<V>]);
   SHARED(a_row, std::int64_t[kM]);
   SHARED(a_row_at, std::int32_t[3][kM]);
   SHARED(out_row, std::int64_t[kM]);
@@ -162,38 +115,12 @@ __global__ void __launch_bounds__(T::kThreads, sizeof(Compute<S>) == 8 ? 3 : 0) 
       store_slab<kN, kThreads>(p.b_reach, b_deal, b_stage, b_tile[buffer]);
     };
 
-    V sum[kTM][kTN] = {};
-    const auto clear = [&] {
-#pragma unroll
-      for (int i = 0; i < kTM; ++i)
-#pragma unroll
-        for (int j = 0; j < kTN; ++j) sum[i][j] = 0;
+    Sums<S, T> sums;
+    sums.clear();
+    const auto chain = [&] {
+      return static_cast<V*>(p.slots) +
+             (static_cast<std::int64_t>(blockIdx.y) * gridDim.x + blockIdx.x) * p.slots_each * T::kElements;
     };
-    // A slot holds a tile as the threads own it: neighbours in threads are neighbours in memory.
-    const auto keep = [&](V* slot) {
-#pragma unroll
-      for (int i = 0; i < kTM; ++i)
-#pragma unroll
-        for (int j = 0; j < kTN; j += 4) {
-          Four<V> four;
-#pragma unroll
-          for (int x = 0; x < 4; ++x) four.at[x] = sum[i][j + x];
-          reinterpret_cast<Four<V>*>(slot)[(i * (kTN / 4) + j / 4) * kThreads + thread] = four;
-        }
-    };
-    const auto fold = [&](const V* slot) {
-#pragma unroll
-      for (int i = 0; i < kTM; ++i)
-#pragma unroll
-        for (int j = 0; j < kTN; j += 4) {
-          const Four<V> four =
-              reinterpret_cast<const Four<V>*>(slot)[(i * (kTN / 4) + j / 4) * kThreads + thread];
-#pragma unroll
-          for (int x = 0; x < 4; ++x) sum[i][j + x] = four.at[x] + sum[i][j + x];
-        }
-    };
-    const std::int64_t tiles = gridDim.x, tile = blockIdx.x;
-    V* const chain = static_cast<V*>(p.slots) + (blockIdx.y * tiles + tile) * p.slots_each * T::kElements;
     const ThreadPlace mine = thread_place(thread, T::kWarpsN);
 
     Unit unit = share.first;
@@ -214,102 +141,19 @@ __global__ void __launch_bounds__(T::kThreads, sizeof(Compute<S>) == 8 ? 3 : 0) 
         const bool last = first + kSlab >= end;
         const bool more = !last || u + 1 < share.units;
         if (more) load(last ? half ^ 1 : half, last ? 0 : first + kSlab, last ? after : end);
-#pragma unroll
-        for (int t = 0; t < kSlab; ++t) {
-          V a_part[kTM], b_part[kTN];
-#pragma unroll
-          for (int i = 0; i < kTM; i += 4) {
-            const Four<V> four =
-                *reinterpret_cast<const Four<V>*>(&a_tile[buffer][t][spread(kM, kTM, mine.row, i)]);
-#pragma unroll
-            for (int x = 0; x < 4; ++x) a_part[i + x] = four.at[x];
-          }
-#pragma unroll
-          for (int j = 0; j < kTN; j += 4) {
-            const Four<V> four =
-                *reinterpret_cast<const Four<V>*>(&b_tile[buffer][t][spread(kN, kTN, mine.column, j)]);
-#pragma unroll
-            for (int x = 0; x < 4; ++x) b_part[j + x] = four.at[x];
-          }
-#pragma unroll
-          for (int i = 0; i < kTM; ++i)
-#pragma unroll
-            for (int j = 0; j < kTN; ++j) sum[i][j] = numerics::fma(a_part[i], b_part[j], sum[i][j]);
-        }
+        sums.multiply(a_tile[buffer], b_tile[buffer], mine);
         buffer ^= 1;
         if (more) store(buffer);
         // Nobody reads this half any more: its last slab was fetched a barrier ago.
         if (last && u + 2 < share.units) fill_terms(half, next_unit(maps, next_unit(maps, unit)));
         __syncthreads();
       }
-      // The block of terms has ended.
-      if (p.split == Split::blocks) {
-        const std::int64_t number = blockIdx.y * p.share + u;
-        keep(static_cast<V*>(p.partial) + (number * tiles + tile) * T::kElements);
-        clear();
-      } else {
-        if (unit.block > 0) fold(chain);
-        if (unit.block + 1 < leaf_blocks(maps, unit.leaf)) {
-          keep(chain);
-          clear();
-        } else {
-          // The leaf has ended: level l of the counter waits while bit l of the number of leaves before is
-          // set.
-          const bool done = unit.leaf + 1 == share.end_leaf;
-          std::int64_t bits = unit.leaf - share.first.leaf;
-          int level = 0;
-          for (; bits != 0 && (done || (bits & 1) != 0); bits >>= 1, ++level)
-            if ((bits & 1) != 0) fold(chain + (1 + level) * T::kElements);
-          if (!done) {
-            keep(chain + (1 + level) * T::kElements);
-            clear();
-          }
-        }
-      }
+      sums.end_block(p, maps, share, unit, u, chain());
       unit = next_unit(maps, unit);
     }
 
-    if (p.split == Split::leaves) {
-      keep(static_cast<V*>(p.partial) + (blockIdx.y * tiles + tile) * T::kElements);
-    } else if (p.split == Split::none) {
-      // Out through shared memory, one strip of rows at a time, so that rows are written in whole lines.
-      static_assert(sizeof(V) * T::kStripRows * kN <= sizeof(a_tile));
-      V* const strip = &a_tile[0][0][0];
-#pragma unroll
-      for (int i = 0; i < kTM; ++i) {
-#pragma unroll
-        for (int j = 0; j < kTN; j += 4) {
-          Four<V> four;
-#pragma unroll
-          for (int x = 0; x < 4; ++x) four.at[x] = sum[i][j + x];
-          *reinterpret_cast<Four<V>*>(strip + mine.row * kN + spread(kN, kTN, mine.column, j)) = four;
-        }
-        __syncthreads();
-#pragma unroll 1
-        for (int e = thread; e < T::kStripRows * kN / 4; e += kThreads) {
-          const int row = spread(kM, kTM, e / (kN / 4), i);
-          const std::int64_t n = n0 + e % (kN / 4) * 4;
-          if (m0 + row < rows && n < p.columns) {
-            const Four<V> four = *reinterpret_cast<const Four<V>*>(strip + e * 4);
-            S* const to = static_cast<S*>(p.out) + (at.batch * p.out_batch + out_row[row] + n);
-            const std::int64_t k = at.batch * p.bias_batch + n;
-            Four<S> result;
-#pragma unroll
-            for (int x = 0; x < 4; ++x)
-              result.at[x] =
-                  numerics::cast<S>(n + x < p.columns ? finished<S>(p.finish, k + x, four.at[x]) : V{0});
-            if (p.out_vector) {
-              *reinterpret_cast<Four<S>*>(to) = result;
-            } else {
-#pragma unroll
-              for (int x = 0; x < 4; ++x)
-                if (n + x < p.columns) to[x] = result.at[x];
-            }
-          }
-        }
-        __syncthreads();
-      }
-    }
+    static_assert(sizeof(V) * T::kStripRows * kN <= sizeof(a_tile));
+    sums.write(p, at.batch, m0, n0, rows, out_row, &a_tile[0][0][0], mine);
   }
 }
 

@@ -9,6 +9,8 @@ Gemm matmul_product(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
   Gemm p;
   p.a = a.data;
   p.b = b.data;
+  p.a_elements = a.numel;
+  p.b_elements = b.numel;
   p.out = c.data;
   p.batches = g.batch;
   p.a_batch = g.stride_a;

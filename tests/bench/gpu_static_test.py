@@ -96,6 +96,10 @@ class HotLoop(unittest.TestCase):
         self.assertEqual(found["widths"], {"LDG": {64: 1}, "STG": {64: 1}})
         self.assertNotIn("ffma_share", found)
 
+    def test_accesses_of_nothing_are_not_listed(self):
+        found = hot(".L_x_1:", "FFMA R8, R4, R5, R8", "LDS R4, [R2]", "LDS RZ, [RZ]", "@P0 BRA `(.L_x_1)", "EXIT")
+        self.assertEqual((found["slots"], found["widths"]), (4, {"LDS": {32: 1}}))
+
     def test_kinds(self):
         found = hot(".L_x_1:", "HMMA.16816.F32 R4, R8, R10, R4", "HMMA.16816.F32 R4, R8, R10, R4", "LDSM.16.M88.4 R8, [R2]",
                     "@P0 BRA `(.L_x_1)", "EXIT")
@@ -114,6 +118,11 @@ class Counts(unittest.TestCase):
         self.assertEqual((rows[0]["kernel"], rows[0]["memory"], rows[0]["sector_use"]), ("f<bf16>", "global", 0.5))
         self.assertEqual((rows[1]["memory"], rows[1]["conflicts"]), ("shared", 1))
         self.assertNotIn("sector_use", rows[1])
+
+    def test_names_of_kernels_that_take_enumerators(self):
+        row = {"kernel": "isobit::simt::kernels::f<isobit::simt::kernels::Tile<64, 64>, (isobit::simt::kernels::Reach)1>(Gemm)",
+               "shared": False, "write": False, "width": 4, "requests": 1, "bytes": 32, "cost": 1, "ideal": 1}
+        self.assertEqual(counts.parse([json.dumps(row)])[0]["kernel"], "f<Tile<64, 64>, 1>")
 
 
 class Roofline(unittest.TestCase):
