@@ -160,6 +160,65 @@ class Theirs {
   std::size_t variant_ = 0;
 };
 
+/// Another algorithm of the device as a peer: a library of the device's maker beside our kernels.
+class Rival {
+ public:
+  Rival(const std::string& algorithm, const Problem& problem, const Settings& settings)
+      : problem_(problem), settings_(settings) {
+    settings_.algorithm = row.label = row.name = algorithm;
+    if (settings.math == Math::exact) settings_.math = Math::fast;
+    row.variant = name_of(settings_.math);
+    row.implementation = "in this process";
+  }
+  PeerRow row;
+  std::vector<double> times, cached_times;
+  bool takes_part() const { return row.why.empty(); }
+
+  /// Its result is judged as ours is: against the definition, within the bound of its arithmetic.
+  void open(const Tensor& expected) {
+    guarded([&] {
+      const auto there = fast_algorithms(settings_.device, problem_.kernel);
+      if (std::find(there.begin(), there.end(), row.label) == there.end())
+        fail("peer", "{} has no algorithm {}", problem_.kernel, row.label);
+      const Ours forced(problem_, settings_);
+      const Tensor result = problem_.call();
+      row.error = relative_error(result, expected);
+      if (!problem_.verify(result).equal) fail("peer", "{}: a wrong result", row.label);
+      turn_ = Turn::of(forced.seconds({1, 0}, false), settings_.turn_seconds);
+    });
+  }
+  void take_turn(bool cached) {
+    guarded(
+        [&] { (cached ? cached_times : times).push_back(Ours(problem_, settings_).seconds(turn_, cached)); });
+  }
+
+ private:
+  template <class Body>
+  void guarded(const Body& body) {
+    try {
+      const MathScope arithmetic(settings_.math);
+      body();
+    } catch (const Error& error) {
+      row.why = error.what();
+    }
+  }
+  const Problem& problem_;
+  Settings settings_;
+  Turn turn_;
+};
+
+/// The row of a peer that has taken its turns.
+template <class Side>
+PeerRow finished(Side& side, const std::vector<double>& ours, const std::vector<double>& cached) {
+  if (side.takes_part()) {
+    side.row.seconds = spread(side.times);
+    side.row.ratio = median_ratio(side.times, ours);
+    side.row.cached_seconds = spread(side.cached_times);
+    side.row.cached_ratio = median_ratio(side.cached_times, cached);
+  }
+  return std::move(side.row);
+}
+
 // The first call, what it needs, who served it and whether it is right.
 void first_call(const Problem& problem, const Settings& settings, Row& row, Tensor& result) {
   reset_peak_memory(settings.device);
@@ -227,6 +286,7 @@ Row measure(const Problem& problem, const Settings& settings,
   row.bytes = problem.bytes;
   row.in_place = problem.in_place;
   std::vector<Theirs> theirs;
+  std::vector<Rival> rivals;
   std::vector<double> ours, cached;
   {
     Tensor result;
@@ -240,15 +300,21 @@ Row measure(const Problem& problem, const Settings& settings,
       theirs.emplace_back(*peer, problem, settings);
       theirs.back().open(result);
     }
+    for (const std::string& algorithm : settings.rivals) {
+      rivals.emplace_back(algorithm, problem, settings);
+      rivals.back().open(result);
+    }
   }
-  const Ours us(problem, settings);
-  const Turn turn = Turn::of(us.seconds({1, 0}, false), settings.turn_seconds);
+  const auto us = [&](Turn turn, bool unchanged) {  // a forced algorithm is forced for our turns alone
+    return Ours(problem, settings).seconds(turn, unchanged);
+  };
+  const Turn turn = Turn::of(us({1, 0}, false), settings.turn_seconds);
   const bool with_cached = settings.cached && problem.touch;
   const bool with_exact =
       settings.math != Math::exact && settings.device == Device::cpu() && settings.algorithm.empty();
   const auto exact_seconds = [&](Turn of) {
     const MathScope exact(Math::exact);
-    return us.seconds(of, false);
+    return us(of, false);
   };
   const Turn exact_turn = with_exact ? Turn::of(exact_seconds({1, 0}), settings.turn_seconds) : Turn();
   std::vector<double> exact;
@@ -257,9 +323,11 @@ Row measure(const Problem& problem, const Settings& settings,
     if (round >= 3 && wall_seconds() - start > settings.row_seconds) break;
     for (const bool unchanged : {false, true}) {
       if (unchanged && !with_cached) continue;
-      (unchanged ? cached : ours).push_back(us.seconds(turn, unchanged));
+      (unchanged ? cached : ours).push_back(us(turn, unchanged));
       for (Theirs& their : theirs)
         if (their.takes_part()) their.take_turn(unchanged);
+      for (Rival& rival : rivals)
+        if (rival.takes_part()) rival.take_turn(unchanged);
     }
     if (with_exact) exact.push_back(exact_seconds(exact_turn));
   }
@@ -270,16 +338,25 @@ Row measure(const Problem& problem, const Settings& settings,
     row.exact_seconds = spread(exact);
     row.exact_ratio = median_ratio(exact, ours);
   }
-  for (Theirs& their : theirs) {
-    if (their.takes_part()) {
-      their.row.seconds = spread(their.times);
-      their.row.ratio = median_ratio(their.times, ours);
-      their.row.cached_seconds = spread(their.cached_times);
-      their.row.cached_ratio = median_ratio(their.cached_times, cached);
-    }
-    row.peers.push_back(std::move(their.row));
-  }
+  for (Theirs& their : theirs) row.peers.push_back(finished(their, ours, cached));
+  for (Rival& rival : rivals) row.peers.push_back(finished(rival, ours, cached));
   return row;
+}
+
+std::vector<std::string> take_rivals(std::string& list) {
+  std::vector<std::string> rivals;
+  std::string others;
+  for (std::size_t at = 0; at < list.size();) {
+    const std::size_t end = std::min(list.find(',', at), list.size());
+    const std::string name = list.substr(at, end - at);
+    at = end + 1;
+    if (name == "cudnn" || name == "cublaslt")
+      rivals.push_back(name);
+    else
+      others += (others.empty() ? "" : ",") + name;
+  }
+  list = others;
+  return rivals;
 }
 
 std::vector<std::unique_ptr<Peer>> start_peers(const std::string& list, const Settings& settings) {

@@ -20,7 +20,10 @@ struct Settings {
   Device device;
   int threads = 1;
   Math math = Math::exact;
-  std::string algorithm;       ///< if not empty: forced for the problem's kernel
+  std::string algorithm;  ///< if not empty: forced for the problem's kernel
+  /// Algorithms of the device that are peers: they run beside ours in this process, in `math`, or where that
+  /// is exact in Math::fast.
+  std::vector<std::string> rivals;
   bool cached = false;         ///< also with weights that do not change between calls
   int rounds = 7;              ///< turns of each side, at least 3 ...
   double turn_seconds = 0.02;  ///< how long a turn is at least
@@ -106,6 +109,9 @@ struct Row {
 /// Throws Error when our own side fails; what fails with a peer is said in its row.
 Row measure(const Problem& problem, const Settings& settings,
             const std::vector<std::unique_ptr<Peer>>& peers);
+
+/// Takes the names of Settings::rivals, cudnn and cublaslt, out of a comma-separated list of peers.
+std::vector<std::string> take_rivals(std::string& list);
 
 /// Starts the peers of a comma-separated list; says on stderr which are missing and why, and drops them.
 std::vector<std::unique_ptr<Peer>> start_peers(const std::string& list, const Settings& settings);

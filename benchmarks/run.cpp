@@ -46,10 +46,12 @@ bool report_not_measured(const std::string& bench, const RunOptions& options) {
 
 int run(const std::string& bench, const RunOptions& options, bool memory, const std::vector<Group>& groups) {
   if (report_not_measured(bench, options)) return 0;
-  const Settings& settings = options.settings;
+  Settings settings = options.settings;
+  std::string others = options.peers;
+  settings.rivals = take_rivals(others);
   set_threads(settings.threads);
   std::FILE* const to = options.json ? stderr : stdout;
-  const auto peers = start_peers(options.peers, settings);
+  const auto peers = start_peers(others, settings);
   Machine machine;
   machine.measure(settings, 12, 3);
   double measured = wall_seconds();

@@ -66,8 +66,7 @@ void declare_common(CLI::App& sub, const std::shared_ptr<BenchArguments>& a) {
       ->check(CLI::Range(1, 1024));
   sub.add_option("--peers", run.peers,
                  "Who is measured beside us, in turns: torch, onednn, openblas, plain (our own loops), or "
-                 "the path of a program; "
-                 "separated by commas");
+                 "the path of a program; on GPUs cudnn, cublaslt; separated by commas");
   sub.add_option("--math", a->math, "exact, fast, fast-f16 or fast-bf16 (docs/fast-mode.md)")
       ->capture_default_str();
   sub.add_flag("--json", run.json, "End with a line of JSON");

@@ -282,7 +282,8 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
                                     dnn::element<cudnnBackendHeurMode_t>(*d, CUDNN_ATTR_ENGINEHEUR_MODE));
     there = static_cast<std::int64_t>(engines.size());
     status = hand_out(call, elements, wanted, engines, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, graph);
-    if (wanted > 0) there = std::min(there, wanted);
+    // The library counts before it looks closer: there may be fewer when they are handed out.
+    there = wanted > 0 ? std::min(there, wanted) : there + 1;
   } else if (name == CUDNN_ATTR_ENGINECFG_ENGINE) {
     status = hand_out(call, elements, wanted, {d->engine}, CUDNN_BACKEND_ENGINE_DESCRIPTOR, d->graph);
   } else if (name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE) {

@@ -9,6 +9,7 @@
 #include <bit>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "benchmarks/conv.h"
@@ -240,6 +241,43 @@ TEST(BenchPlot, WritesAPictureOfTheRows) {
   EXPECT_EQ(picture.shape(2), 3);
   EXPECT_FALSE(equal_bits(picture, io::read_png(folder / "unknown.png")));
   EXPECT_THROW(plot("/nowhere/at/all.png", rows, machine), Error);
+}
+
+TEST(BenchRivals, AreNamedAmongThePeers) {
+  std::string list = "torch,cudnn,onednn,cublaslt";
+  EXPECT_EQ(take_rivals(list), (std::vector<std::string>{"cudnn", "cublaslt"}));
+  EXPECT_EQ(list, "torch,onednn");
+  list = "cudnn";
+  EXPECT_EQ(take_rivals(list), std::vector<std::string>{"cudnn"});
+  EXPECT_EQ(list, "");
+}
+
+TEST(BenchRivals, RunBesideOursAndAreJudgedAsOursIs) {
+  std::string missing;
+  const auto device = [&]() -> std::optional<Device> {
+    missing = error_of([] { Device::simt(); });
+    return missing == "no error" ? std::optional(Device::simt()) : std::nullopt;
+  }();
+  if (!device) GTEST_SKIP() << missing;
+  Settings settings;
+  settings.device = *device;
+  settings.algorithm = "direct";  // ours: it must be forced again after each turn of the others
+  settings.rounds = 3;
+  settings.turn_seconds = 1e-5;
+  settings.rivals = {"cudnn", "cublaslt"};
+  const ConvTensors tensors(parse_case("mb1ic8ih6oc8kh3", "test"), DType::f32, *device);
+  const Row row = measure(conv_problem(tensors, Direction::forward), settings, {});
+  EXPECT_EQ(row.algorithm, "direct");
+  EXPECT_TRUE(row.verdict.equal);
+  ASSERT_EQ(row.peers.size(), 2u);
+  const PeerRow &cudnn = row.peers[0], &cublaslt = row.peers[1];
+  EXPECT_EQ(cudnn.label + " " + cudnn.variant, "cudnn fast");
+  EXPECT_EQ(cudnn.why, "");
+  EXPECT_GT(cudnn.error, 0) << "tf32 rounds";
+  EXPECT_LT(cudnn.error, 1e-2);
+  EXPECT_GT(cudnn.ratio, 0);
+  EXPECT_EQ(row.best(), &cudnn);
+  EXPECT_THAT(cublaslt.why, HasSubstr("cublaslt")) << "it multiplies matrices";
 }
 
 }  // namespace

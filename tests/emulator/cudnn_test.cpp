@@ -113,12 +113,14 @@ class Cudnn : public Simt {
     EXPECT_EQ(cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                        CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr),
               kFine);
-    EXPECT_EQ(count, last ? 1 : 2);  // greedy, tiles
+    EXPECT_GE(count, last ? 1 : 2);
     std::vector<Descriptor> configs;
     for (std::int64_t i = 0; i < count; ++i) configs.push_back(made(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR));
     EXPECT_EQ(cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                                        CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count, configs.data()),
               kFine);
+    EXPECT_EQ(count, last ? 1 : 2) << "greedy, tiles; fewer than were announced";
+    configs.resize(static_cast<std::size_t>(count));
     Descriptor built = made(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     EXPECT_EQ(set(built, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, std::vector{handle}), kFine);
     EXPECT_EQ(set_part(built, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
