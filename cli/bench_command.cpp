@@ -4,9 +4,11 @@
 #include <isobit/device.h>
 #include <isobit/dtype.h>
 #include <isobit/error.h>
+#include <isobit/plan.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +25,7 @@ namespace {
 
 struct BenchArguments {
   std::string device = "cpu", dtype = "f32", padding = "same", math = "exact", mode = "constant",
-              model = "lenet", shapes, directions = "fwd,bwd_d,bwd_w", sizes = "256,512,1024,2048";
+              model = "lenet", shapes, plan, directions = "fwd,bwd_d,bwd_w", sizes = "256,512,1024,2048";
   std::int64_t batch = 32, channels = 64, size = 28, filters = 64, kernel = 3, stride = 1, groups = 1,
                elements = 0;
   bench::RunOptions run;
@@ -69,6 +71,8 @@ void declare_common(CLI::App& sub, const std::shared_ptr<BenchArguments>& a) {
                  "the path of a program; on GPUs cudnn, cublaslt; separated by commas");
   sub.add_option("--math", a->math, "exact, fast, fast-f16 or fast-bf16 (docs/fast-mode.md)")
       ->capture_default_str();
+  sub.add_option("--plan", a->plan,
+                 "Choose algorithms by this file; what it lacks is timed and added (isobit plan)");
   sub.add_flag("--json", run.json, "End with a line of JSON");
 }
 
@@ -107,6 +111,8 @@ void add_bench(CLI::App& app, Run& chosen) {
         a->run.settings.device = Device::parse(a->device);
         a->run.settings.math = parse_math(a->math);
         a->run.stop = [] { return InterruptGuard::requested(); };
+        std::optional<PlanScope> plan;
+        if (!a->plan.empty()) plan.emplace(a->plan, PlanUse::time);
         return body(*a);
       };
     });

@@ -20,5 +20,6 @@ void add_verify(CLI::App& app, Run& chosen);
 void add_explain(CLI::App& app, Run& chosen);
 void add_compare(CLI::App& app, Run& chosen);
 void add_support(CLI::App& app, Run& chosen);
+void add_plan(CLI::App& app, Run& chosen);
 
 }  // namespace isobit::cli

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   isobit::cli::add_explain(app, run);
   isobit::cli::add_compare(app, run);
   isobit::cli::add_support(app, run);
+  isobit::cli::add_plan(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

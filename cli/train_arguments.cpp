@@ -76,6 +76,8 @@ void declare(CLI::App& command, TrainArguments& a) {
       "--graph", a.run.graph,
       "Record a step as a graph and replay it: less work for the host of a GPU, the same bits"));
   where(add_number(command, "--threads", a.threads, "Threads of the CPU [all]"));
+  where(command.add_option("--plan", a.plan,
+                           "Choose algorithms by this file; what it lacks is timed and added (isobit plan)"));
   where(command.add_option("--out", a.out,
                            "Write the trained model here, also after each epoch and on Ctrl-C"));
   where(command.add_option("--resume", a.resume, "Go on from this file; the run's options come from it"));
@@ -114,13 +116,14 @@ void settle(const CLI::App& command, TrainArguments& a) {
   if (given("--threads")) set_threads(a.threads);
   models::make(a.model);  // refuses an unknown name, lists the known ones
   Device::parse(a.device);
-  if (given("--out")) check_writable(a.out);
+  if (given("--out")) check_writable("--out", a.out);
+  if (given("--plan")) check_writable("--plan", a.plan);
 }
 
-void check_writable(const std::string& path) {
+void check_writable(const char* option, const std::string& path) {
   namespace fs = std::filesystem;
   const auto refuse = [&](const std::string& why) {
-    fail("train", "--out {}: {}; give a file that can be written, nothing was trained", path, why);
+    fail("train", "{} {}: {}; give a file that can be written, nothing was trained", option, path, why);
   };
   std::error_code error;
   const fs::file_status status = fs::status(path, error);

@@ -8,7 +8,7 @@
 namespace isobit::cli {
 
 struct TrainArguments {
-  std::string data, model = "lenet", device = "cpu", out, resume;
+  std::string data, model = "lenet", device = "cpu", out, resume, plan;
   train::Options options;
   train::RunOptions run;
   int threads = 0;
@@ -21,7 +21,8 @@ void declare(CLI::App& command, TrainArguments& a);
 /// After parsing: fills in what depends on other options, and refuses what cannot work before anything is
 /// read. Throws Error.
 void settle(const CLI::App& command, TrainArguments& a);
-/// Makes sure that `path` can be written, now, rather than after an hour of training. Throws Error.
-void check_writable(const std::string& path);
+/// Makes sure that `path`, of that option, can be written, now, rather than after an hour of training. Throws
+/// Error.
+void check_writable(const char* option, const std::string& path);
 
 }  // namespace isobit::cli

@@ -3,12 +3,14 @@
 #include <isobit/arithmetic.h>
 #include <isobit/data.h>
 #include <isobit/models.h>
+#include <isobit/plan.h>
 #include <isobit/train.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -124,6 +126,8 @@ void print_json(const TrainArguments& a, const Trainer& trainer, const std::stri
 int train_command(const TrainArguments& a) {
   InterruptGuard guard;
   const Device device = Device::parse(a.device);
+  std::optional<PlanScope> plan;
+  if (!a.plan.empty()) plan.emplace(a.plan, PlanUse::time);
   const std::unique_ptr<Trainer> trainer = begin(a, device);
   const std::string model = trainer->checkpoint().model;
   introduce(a, *trainer, model);

@@ -11,8 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/trace.h"
 #include "core/describe.h"
+#include "core/plan.h"
+#include "core/trace.h"
 
 namespace isobit {
 
@@ -51,6 +52,8 @@ class AlgorithmListBase {
     const Math math = current_math();
     return math == Math::exact ? std::string() : fmt::format(" {}", name_of(math));
   }
+  /// The plain loops that results are held against: the last of a list that has them.
+  static constexpr std::string_view kDefinition = "reference";
   static constexpr const char* kExact = "exact arithmetic was asked for";
   [[noreturn]] void fail_unserved(const std::string& problem) const;
 
@@ -62,6 +65,8 @@ class AlgorithmListBase {
 class AlgorithmRegistry {
  public:
   void add(AlgorithmListBase* list) { lists_.push_back(list); }
+  /// Whose kernels these are; set before the first run.
+  Backend* device = nullptr;
   /// Throws Error when there is no such kernel.
   AlgorithmListBase& find(std::string_view kernel) const;
   const std::vector<AlgorithmListBase*>& lists() const { return lists_; }
@@ -69,6 +74,9 @@ class AlgorithmRegistry {
  private:
   std::vector<AlgorithmListBase*> lists_;
 };
+
+/// Whether a plan (isobit/plan.h) may choose: of kernels that can be computed twice, and matter.
+enum class Planned : bool { no, yes };
 
 template <class Signature>
 class AlgorithmList;
@@ -78,7 +86,8 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
  public:
   using Entry = Algorithm<Args...>;
 
-  AlgorithmList(AlgorithmRegistry& registry, const char* kernel) : AlgorithmListBase(kernel) {
+  AlgorithmList(AlgorithmRegistry& registry, const char* kernel, Planned planned = Planned::no)
+      : AlgorithmListBase(kernel), registry_(registry), planned_(planned) {
     registry.add(this);
   }
 
@@ -130,6 +139,8 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
           fail_refused(forced->name, reason, describe_all(args...));
       return run_entry(*forced, args...);
     }
+    if (planned_ == Planned::yes && plans::on()) [[unlikely]]
+      if (const Entry* entry = by_plan(exact, args...)) return run_entry(*entry, args...);
     if (!exact) {
       for (const Entry& entry : fast_)
         if (entry.accepts(args...)) return run_entry(entry, args...);
@@ -140,12 +151,33 @@ class AlgorithmList<void(Args...)> final : public AlgorithmListBase {
   }
 
  private:
+  // Null where there is nothing to choose. What stands behind an entry that serves everything, and the
+  // definition, are there to be forced.
+  const Entry* by_plan(bool exact, Args... args) const {
+    std::vector<const Entry*> serving;
+    if (!exact)
+      for (const Entry& entry : fast_)
+        if (entry.accepts(args...)) serving.push_back(&entry);
+    for (const Entry& entry : entries_) {
+      if (entry.name == kDefinition) break;
+      if (entry.accepts(args...)) serving.push_back(&entry);
+      if (entry.refuse == nullptr) break;
+    }
+    if (serving.size() < 2 || registry_.device == nullptr) return nullptr;
+    std::vector<const char*> names;
+    for (const Entry* entry : serving) names.push_back(entry->name);
+    return serving[plans::choose(*registry_.device, kernel(), describe_all(args...), names,
+                                 [&](std::size_t i) { serving[i]->run(args...); })];
+  }
+
   void run_entry(const Entry& entry, Args... args) const {
     if (tracing::on()) [[unlikely]]
       tracing::record(kernel(), entry.name, describe_all(args...) + math_text());
     entry.run(args...);
   }
 
+  AlgorithmRegistry& registry_;
+  const Planned planned_;
   std::vector<Entry> entries_, fast_;
   std::atomic<const Entry*> forced_{nullptr};
 };

@@ -147,6 +147,8 @@ class Backend {
   // ---- the device itself
   virtual std::string name() const = 0;  ///< "cpu", "cuda:0": also the name it is registered under
   virtual std::vector<DeviceProperty> properties() const = 0;
+  /// What the time of a kernel depends on beside the problem: a plan's device (isobit/plan.h).
+  virtual std::string timing_key() const { return name(); }
   /// True when the host may dereference this device's memory.
   virtual bool host_accessible() const = 0;
   /// Caching, 64-byte aligned, thread-safe; 0 bytes give a null pointer. Throws OutOfMemory after emptying

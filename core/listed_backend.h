@@ -40,10 +40,12 @@ struct AlgorithmLists : AlgorithmRegistry {
   AlgorithmListOf<&Backend::select> select{*this, "select"};
   AlgorithmListOf<&Backend::reduce_sum> reduce_sum{*this, "reduce_sum"};
   AlgorithmListOf<&Backend::reduce_extreme> reduce_extreme{*this, "reduce_extreme"};
-  AlgorithmListOf<&Backend::matmul> matmul{*this, "matmul"};
-  AlgorithmListOf<&Backend::conv_forward> conv_forward{*this, "conv_forward"};
-  AlgorithmListOf<&Backend::conv_backward_input> conv_backward_input{*this, "conv_backward_input"};
-  AlgorithmListOf<&Backend::conv_backward_filter> conv_backward_filter{*this, "conv_backward_filter"};
+  AlgorithmListOf<&Backend::matmul> matmul{*this, "matmul", Planned::yes};
+  AlgorithmListOf<&Backend::conv_forward> conv_forward{*this, "conv_forward", Planned::yes};
+  AlgorithmListOf<&Backend::conv_backward_input> conv_backward_input{*this, "conv_backward_input",
+                                                                     Planned::yes};
+  AlgorithmListOf<&Backend::conv_backward_filter> conv_backward_filter{*this, "conv_backward_filter",
+                                                                       Planned::yes};
   AlgorithmListOf<&Backend::unfold> unfold{*this, "unfold"};
   AlgorithmListOf<&Backend::fold> fold{*this, "fold"};
   AlgorithmListOf<&Backend::resample> resample{*this, "resample"};
@@ -74,6 +76,8 @@ struct AlgorithmLists : AlgorithmRegistry {
 template <class Guard>
 class ListedBackend : public Backend, public HasFastAlgorithms {
  public:
+  ListedBackend() { lists_.device = this; }
+
   std::vector<std::string> algorithms(std::string_view kernel) const override {
     return lists_.find(kernel).names();
   }

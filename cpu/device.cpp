@@ -35,6 +35,9 @@ class CpuBackend final : public ListedBackend<FpModeGuard>, public HasVariants, 
 
   std::string name() const override { return "cpu"; }
   std::vector<DeviceProperty> properties() const override { return cpu::properties(); }
+  std::string timing_key() const override {
+    return fmt::format("cpu: {}, {}, {} threads", processor(), isa_name(current_isa()), thread_count());
+  }
   bool host_accessible() const override { return true; }
 
   void* allocate(std::int64_t bytes) override { return MemoryPool::instance().allocate(bytes); }

@@ -3,6 +3,8 @@
 
 #include <isobit/error.h>
 
+#include <mutex>
+
 #include "core/listed_backend.h"
 #include "cuda/algorithms.h"
 #include "cuda/runtime/context.cuh"
@@ -62,6 +64,13 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
 
   std::string name() const override { return device_name(device_); }
   std::vector<DeviceProperty> properties() const override { return gpu::properties(device_); }
+  std::string timing_key() const override {
+    std::call_once(key_made_, [this] {
+      const std::vector<DeviceProperty> of = properties();
+      key_ = fmt::format("{}, {} {}", of.at(0).value, of.at(1).name, of.at(1).value);
+    });
+    return key_;
+  }
   bool host_accessible() const override { return false; }
 
   void* allocate(std::int64_t bytes) override {
@@ -166,6 +175,8 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
   }
 
   int device_;
+  mutable std::once_flag key_made_;
+  mutable std::string key_;
 };
 
 void register_one(int device) {

@@ -36,9 +36,14 @@ std::string processor_name() {
 
 }  // namespace
 
+const std::string& processor() {
+  static const std::string name = processor_name();
+  return name;
+}
+
 std::vector<DeviceProperty> properties() {
   std::vector<DeviceProperty> list;
-  if (std::string name = processor_name(); !name.empty()) list.push_back({"processor", name});
+  if (const std::string& name = processor(); !name.empty()) list.push_back({"processor", name});
   std::string isas;
   for (const Isa isa : available_isas()) isas += (isas.empty() ? "" : ", ") + std::string(isa_name(isa));
   list.push_back({"instruction set", fmt::format("{} (of {})", isa_name(current_isa()), isas)});
