@@ -31,7 +31,7 @@ NB_MODULE(_core, m) {
       false);  // what a hook or an op of the user's own holds may live until the process ends
   bind_device(m);
   bind_math(m);
-  bind_plan(m);
+  bind_plans(m);
   bind_tensor(m);
   bind_conv(m);
   bind_image(m);

@@ -6,7 +6,7 @@ namespace isobit::python {
 
 void bind_device(nb::module_& m);
 void bind_math(nb::module_& m);
-void bind_plan(nb::module_& m);
+void bind_plans(nb::module_& m);
 void bind_tensor(nb::module_& m);
 /// Python's buffer protocol for Tensor: NumPy and memoryview read and write the elements where they lie.
 const PyType_Slot* buffer_slots();

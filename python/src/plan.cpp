@@ -41,7 +41,7 @@ nb::list to_list(const std::vector<PlanLine>& lines) {
 
 }  // namespace
 
-void bind_plan(nb::module_& m) {
+void bind_plans(nb::module_& m) {
   nb::class_<PlanFile>(
       m, "plan",
       "with plan(\"net.plan\", time=True): convolutions and matrix products of all threads are served by the "
