@@ -102,7 +102,8 @@ void EmulatedAmx::store(int tile, void* rows, std::int64_t pitch) {
 void EmulatedAmx::dot(int sum, int a, int b) {
   for (const int tile : {sum, a, b}) demand_tile(tile);
   demand(sum != a && sum != b && a != b, "one tile in two roles");
-  for (const int tile : {sum, a, b}) demand(unit().row_bytes[tile] % 4 == 0, "a row that holds part of a pair");
+  for (const int tile : {sum, a, b})
+    demand(unit().row_bytes[tile] % 4 == 0, "a row that holds part of a pair");
   demand(unit().rows[sum] == unit().rows[a], "a sum and an a of different rows");
   demand(unit().row_bytes[sum] == unit().row_bytes[b], "a sum and a b of different columns");
   demand(unit().row_bytes[a] / 4 == unit().rows[b], "rows of b that are not the pairs of a");
