@@ -37,12 +37,12 @@ class Plan(unittest.TestCase):
             self.assertEqual(plan.timed, 0)
 
     def test_a_missing_or_wrong_file_says_so(self):
-        with self.assertRaisesRegex(isobit.Error, "plan"):
+        with self.assertRaisesRegex(ValueError, "plan"):
             with isobit.plan(self.path):
                 pass
         with open(self.path, "w") as file:
             file.write("isobit plan 1\n[d]\nexact conv\n")
-        with self.assertRaisesRegex(isobit.Error, "line 3"):
+        with self.assertRaisesRegex(ValueError, "line 3"):
             isobit.read_plan(self.path)
 
     def test_only_inside_its_block(self):
@@ -55,7 +55,7 @@ class Plan(unittest.TestCase):
                 plan.__enter__()
 
     def test_a_failure_to_write_is_an_error(self):
-        with self.assertRaisesRegex(isobit.Error, "no/folder"):
+        with self.assertRaisesRegex(ValueError, "no/folder"):
             with isobit.plan(os.path.join(self.folder.name, "no", "folder", "a.plan"), time=True):
                 conv()
 
