@@ -268,10 +268,13 @@ void run_filter(const ConvGeometry& g, ConstView x, ConstView dy, View dw, TileU
   });
 }
 
-const char* refuse(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t terms) {
+const char* refuse(const ConvGeometry& g, DType dtype, std::int64_t rows, std::int64_t columns,
+                   std::int64_t terms) {
   if (const char* why = why_no_tile_unit()) return why;
   if (const char* why = amx::refuse(dtype)) return why;
-  return amx::refuse_few(rows, columns, terms);
+  return amx::refuse_small(
+      {rows, columns, terms, static_cast<double>(g.y_size()) * static_cast<double>(g.terms()),
+       static_cast<double>(g.x_size() + g.w_size() + g.y_size()) * static_cast<double>(size_of(dtype))});
 }
 
 }  // namespace
@@ -285,7 +288,7 @@ void conv_forward_amx_emulated(const ConvGeometry& g, ConstView x, ConstView w, 
   conv_forward_as_pass(g, x, w, epilogue, y, [](const Pass& p) { run_pass(p, TileUnit::emulated); });
 }
 const char* refuse_conv_forward_amx(const ConvGeometry& g, ConstView x, ConstView, const Epilogue&, View) {
-  return refuse(x.dtype, g.n * g.positions(), g.k_per_group(), g.terms());
+  return refuse(g, x.dtype, g.n * g.positions(), g.k_per_group(), g.terms());
 }
 void conv_forward_amx(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y) {
   conv_forward_as_pass(g, x, w, epilogue, y, [](const Pass& p) { run_pass(p, tile_unit()); });
@@ -300,7 +303,7 @@ void conv_backward_input_amx_emulated(const ConvGeometry& g, ConstView dy, Const
 const char* refuse_conv_backward_input_amx(const ConvGeometry& g, ConstView dy, ConstView, View) {
   std::int64_t phases = 1;
   for (const AxisGeometry& axis : g.axis) phases *= std::min(axis.stride, axis.in);
-  return refuse(dy.dtype, g.c == 0 ? 0 : g.x_size() / g.c / std::max<std::int64_t>(phases, 1),
+  return refuse(g, dy.dtype, g.c == 0 ? 0 : g.x_size() / g.c / std::max<std::int64_t>(phases, 1),
                 g.c_per_group(), g.taps() * g.k_per_group() / std::max<std::int64_t>(phases, 1));
 }
 void conv_backward_input_amx(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
@@ -314,7 +317,7 @@ void conv_backward_filter_amx_emulated(const ConvGeometry& g, ConstView x, Const
   run_filter(g, x, dy, dw, TileUnit::emulated);
 }
 const char* refuse_conv_backward_filter_amx(const ConvGeometry& g, ConstView x, ConstView, View) {
-  return refuse(x.dtype, g.terms(), g.k_per_group(), g.n * g.positions());
+  return refuse(g, x.dtype, g.terms(), g.k_per_group(), g.n * g.positions());
 }
 void conv_backward_filter_amx(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
   run_filter(g, x, dy, dw, tile_unit());

@@ -45,11 +45,13 @@ void matmul_amx_emulated(const MatmulGeometry& g, ConstView a, ConstView b, View
   run(g, a, b, c, TileUnit::emulated);
 }
 
-const char* refuse_matmul_amx(const MatmulGeometry& g, ConstView a, ConstView, View) {
+const char* refuse_matmul_amx(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
   if (const char* why = why_no_tile_unit()) return why;
   if (const char* why = amx::refuse(a.dtype)) return why;
   const bool one = g.stride_b == 0 && g.stride_a == g.m * g.k && !g.transpose_a;
-  return amx::refuse_few(one ? g.batch * g.m : g.m, g.n, g.k);
+  return amx::refuse_small(
+      {one ? g.batch * g.m : g.m, g.n, g.k, static_cast<double>(c.numel) * static_cast<double>(g.k),
+       static_cast<double>(a.numel + b.numel + c.numel) * static_cast<double>(size_of(a.dtype))});
 }
 void matmul_amx(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
   run(g, a, b, c, tile_unit());

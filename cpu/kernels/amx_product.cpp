@@ -290,9 +290,13 @@ const char* refuse(DType dtype) {
   return nullptr;
 }
 
-const char* refuse_few(std::int64_t rows, std::int64_t columns, std::int64_t terms) {
-  if (rows < kLines || columns < kLines) return "fewer than 16 rows or columns fill no tile";
-  if (terms < kTerms) return "fewer than 32 terms fill no tile";
+const char* refuse_small(const Size& size) {
+  if (size.rows < kLines || size.columns < kLines) return "fewer than 16 rows or columns fill no tile";
+  if (size.terms < kTerms) return "fewer than 32 terms fill no tile";
+  // A core multiplies exactly some 100 elements a nanosecond, and memory gives it some 10 bytes.
+  constexpr double kCached = 16 << 20, kWorth = 24;
+  if (size.bytes > kCached && size.multiplied < kWorth * size.bytes)
+    return "memory takes longer than so few products";
   return nullptr;
 }
 

@@ -75,8 +75,14 @@ struct Product {
 
 /// Why the unit does not multiply elements of this type in the arithmetic in force; else null.
 const char* refuse(DType dtype);
-/// Why so few rows, columns and terms are not worth its tiles; else null.
-const char* refuse_few(std::int64_t rows, std::int64_t columns, std::int64_t terms);
+/// What a problem is to the unit: the extents of a product, how many elements are multiplied in all, and how
+/// many bytes its tensors have.
+struct Size {
+  std::int64_t rows, columns, terms;
+  double multiplied, bytes;
+};
+/// Why exact arithmetic is as good; else null.
+const char* refuse_small(const Size& size);
 /// Runs it in the arithmetic in force.
 void run_product(const Product& product, TileUnit unit);
 

@@ -15,6 +15,7 @@
 #include "core/numerics/philox.h"
 #include "cpu/kernels/amx_emulated.h"
 #include "cpu/kernels/amx_pack.h"
+#include "cpu/kernels/amx_product.h"
 #include "cpu/runtime/isa.h"
 
 namespace isobit::cpu::amx {
@@ -322,6 +323,17 @@ TEST(AmxTranspose, ExchangesLinesAndPairs) {
     for (std::uint32_t i = 0; i < 16; ++i)
       for (std::uint32_t j = 0; j < 16; ++j) ASSERT_EQ(tiles[256 * t + 16 * i + j], 256 * t + 16 * j + i);
   for (std::size_t i = 512; i < 768; ++i) ASSERT_EQ(tiles[i], 7u);
+}
+
+TEST(AmxRefuse, SaysWhyExactArithmeticIsAsGood) {
+  EXPECT_EQ(refuse_small({64, 64, 576, 64.0 * 64 * 576, 1e6}), nullptr);
+  EXPECT_STREQ(refuse_small({15, 64, 576, 1, 1}), "fewer than 16 rows or columns fill no tile");
+  EXPECT_STREQ(refuse_small({64, 15, 576, 1, 1}), "fewer than 16 rows or columns fill no tile");
+  EXPECT_STREQ(refuse_small({64, 64, 31, 1, 1}), "fewer than 32 terms fill no tile");
+  // A 1x1 convolution from 64 to 256 channels, whose result is beyond the caches, and a 3x3 one of 64.
+  EXPECT_STREQ(refuse_small({50176, 256, 64, 50176.0 * 256 * 64, 4 * 50176.0 * 320}),
+               "memory takes longer than so few products");
+  EXPECT_EQ(refuse_small({50176, 64, 576, 50176.0 * 64 * 576, 4 * 50176.0 * 128}), nullptr);
 }
 
 }  // namespace

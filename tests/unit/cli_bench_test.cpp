@@ -40,6 +40,28 @@ TEST(CliBench, TimesConvolutionsBesideTheirBits) {
   }
 }
 
+TEST(CliBench, SaysWhereFastModeHasNoSpeed) {
+  for (const std::vector<std::string>& what :
+       {std::vector<std::string>{"conv", "--channels", "64"}, {"matmul"}, {"train"}})
+    for (const auto& [setting, why] :
+         {std::pair{"ISOBIT_AMX=off", "ISOBIT_AMX=off"},
+          std::pair{"ISOBIT_AMX=emulated", "an emulated tile unit has no speed"}}) {
+      std::vector<std::string> command{test::isobit_program(), "bench"};
+      command.insert(command.end(), what.begin(), what.end());
+      command.insert(command.end(), {"--math", "fast-bf16", "--json"});
+      const test::ProgramResult result = test::run_program(command, {setting});
+      ASSERT_EQ(result.code, 0) << result.err;
+      EXPECT_THAT(result.err, HasSubstr(std::string("cpu, arithmetic fast-bf16: not measured: ") + why));
+      const json j = json::parse(result.last_line());
+      EXPECT_EQ(j["not_measured"], why);
+      EXPECT_TRUE(j["rows"].empty());
+    }
+  const test::ProgramResult unknown =
+      test::run_program({test::isobit_program(), "devices"}, {"ISOBIT_AMX=perhaps"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("'perhaps' is unknown; expected on, off or emulated"));
+}
+
 TEST(CliBench, TimesTrainingBesideItsDigest) {
   for (const DeviceInfo& info : devices()) {
     if (info.name == "counting") continue;
