@@ -1,5 +1,8 @@
 """docs/gpu-static.md, from what benchmarks/gpu_static.py found."""
 from gpu import roofline
+from gpu.counts import MAIN_LOOP
+
+NOT_COUNTED = "(Not counted when this page was written: the traced program was not built.)\n"
 
 HEAD = """# What is known of the GPU's speed without a GPU
 
@@ -64,11 +67,11 @@ def every_kernel(kernels):
     return table(["file", "kernel", *arches], rows)
 
 
-def memory(counted):
+def memory(counted, main_loop):
     rows = [[code(row["kernel"]), row["memory"], "write" if row["write"] else "read", 8 * row["width"], row["requests"],
              f"{row['bytes'] / row['requests']:.0f}", f"{row['cost'] / row['requests']:.2f}",
              percent(row["sector_use"]) if "sector_use" in row else "", row.get("conflicts", "")]
-            for row in counted]
+            for row in counted if row["main_loop"] == main_loop]
     return table(["kernel", "memory", "", "bits of a lane", "requests", "bytes each", "sectors or passes each",
                   "useful bytes of a sector", "conflicts"], sorted(rows))
 
@@ -99,12 +102,15 @@ def render(kernels, counted, shapes, ptxas):
         main_tiles(kernels),
         "## What the tiles ask of memory\n",
         "Counted by the tracer ([gpu-without-a-gpu.md](gpu-without-a-gpu.md)) on 3x3 convolutions of 16 x 8 pixels with 32 channels",
-        "and 128 filters, in all three directions, prologue and epilogue included. Elements are read 128 bits a lane; narrower are",
-        "the tables of terms and rows, the stores that transpose an operand (32 bits, among those of the tables) and the bias. The",
-        "last two numbers of a name tell how the operands are read: 1 by terms, 3 by rows. A request is one instruction of a warp.",
-        "Global memory moves sectors of 32 bytes, shared memory passes over its 32 banks; a conflict is a pass more than the width",
-        "needs.\n",
-        memory(counted) if counted else "(Not counted when this page was written: the traced program was not built.)\n",
+        "and 128 filters, in all three directions. The last two numbers of a name tell how the operands are read: 1 by terms, 3 by",
+        "rows. A request is one instruction of a warp. Global memory moves sectors of 32 bytes, shared memory passes over its 32",
+        "banks; a conflict is a pass more than the width needs.\n",
+        f"The lines of the main loop, `{'`, `'.join(MAIN_LOOP)}`: elements move 128 bits a lane, but those that are transposed on",
+        "their way into shared memory, 32 bits. Fours of the border's value beside operands that are read by rows, too, g++ stores in",
+        "32 bits, with conflicts; nvcc's code stores them in 128 (STS above).\n",
+        memory(counted, True) if counted else NOT_COUNTED,
+        "All else: tables of terms and rows, totals of blocks of terms, bias and result.\n",
+        memory(counted, False) if counted else NOT_COUNTED,
         "## Other kernels of products and convolutions\n",
         "The share of multiply-adds in the slots of the hot loop. Of every other kernel `benchmarks/gpu_static.py --json` tells",
         "the same; registers, shared memory and occupancy of all are in [kernel-table.md](kernel-table.md).\n",

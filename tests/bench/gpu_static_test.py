@@ -2,6 +2,7 @@
 import json
 import pathlib
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -110,19 +111,64 @@ class HotLoop(unittest.TestCase):
         self.assertNotIn("mma_share", found)
 
 
+KERNEL = """template <class T>
+__global__ void __launch_bounds__(T::kThreads, kBlocks<T>) tile(Gemm p) {
+  SHARED(rows, int[8]);
+  if (p.rows > 0) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) rows[i] = 0;
+    const auto begin = [&](int half) {
+
+      for (int i = 0; i < 8; ++i)
+        rows[i] = half;
+    };
+    begin(rows[1]);
+  }
+}
+__device__ void store(int i, const Four<float>& four, float* slab,
+                      int more) const {
+  slab[i] = four.at[0];
+}
+"""
+
+
 class Counts(unittest.TestCase):
+    ROW = {"kernel": "isobit::simt::kernels::(anonymous namespace)::f<isobit::bf16>(Gemm)", "at": "", "shared": False, "write": False,
+           "width": 16, "requests": 2, "bytes": 1024, "cost": 64, "ideal": 32}
+
+    def rows(self, *changes):
+        """Of a file whose line 10 is in the main loop and whose line 6 is not."""
+        with tempfile.NamedTemporaryFile("w", suffix=".cuh") as file:
+            file.write(KERNEL)
+            file.flush()
+            lines = [json.dumps({**self.ROW, **change, "at": f"{file.name}:{change.get('at', 6)}"}) for change in changes]
+            return counts.parse(lines)
+
     def test_rows(self):
-        row = {"kernel": "isobit::simt::kernels::(anonymous namespace)::f<isobit::bf16>(Gemm)", "shared": False, "write": False,
-               "width": 16, "requests": 2, "bytes": 1024, "cost": 64, "ideal": 32}
-        rows = counts.parse([json.dumps(row), json.dumps({**row, "shared": True, "cost": 33})])
+        rows = self.rows({}, {"shared": True, "cost": 33})
         self.assertEqual((rows[0]["kernel"], rows[0]["memory"], rows[0]["sector_use"]), ("f<bf16>", "global", 0.5))
         self.assertEqual((rows[1]["memory"], rows[1]["conflicts"]), ("shared", 1))
         self.assertNotIn("sector_use", rows[1])
 
+    def test_the_main_loop_apart(self):
+        rows = self.rows({}, {"at": 10, "cost": 32}, {"at": 10, "cost": 32}, {"at": 17, "cost": 36})
+        self.assertEqual([(row["main_loop"], row["requests"], row["sector_use"]) for row in rows], [(False, 2, 0.5), (True, 6, 0.96)])
+
+    def test_functions_of_lines(self):
+        lines = KERNEL.splitlines()
+        self.assertEqual([counts.function_at(lines, number) for number in (1, 6, 10, 12, 17)], ["", "tile", "begin", "tile", "store"])
+
+    def test_the_main_loop_is_where_the_tile_says(self):
+        kernels = pathlib.Path(__file__).resolve().parent.parent.parent / "cuda" / "kernels"
+        found = set()
+        for name in ("gemm_vector.cuh", "gemm_sums.cuh"):
+            lines = (kernels / name).read_text().splitlines()
+            found |= {counts.function_at(lines, number) for number in range(1, len(lines) + 1) if lines[number - 1].strip()}
+        self.assertLessEqual(set(counts.MAIN_LOOP) | {"write", "fill_terms"}, found)
+
     def test_names_of_kernels_that_take_enumerators(self):
-        row = {"kernel": "isobit::simt::kernels::f<isobit::simt::kernels::Tile<64, 64>, (isobit::simt::kernels::Reach)1>(Gemm)",
-               "shared": False, "write": False, "width": 4, "requests": 1, "bytes": 32, "cost": 1, "ideal": 1}
-        self.assertEqual(counts.parse([json.dumps(row)])[0]["kernel"], "f<Tile<64, 64>, 1>")
+        rows = self.rows({"kernel": "isobit::simt::kernels::f<isobit::simt::kernels::Tile<64, 64>, (isobit::simt::kernels::Reach)1>(Gemm)"})
+        self.assertEqual(rows[0]["kernel"], "f<Tile<64, 64>, 1>")
 
 
 class Roofline(unittest.TestCase):
@@ -161,6 +207,15 @@ class Page(unittest.TestCase):
         text = page.render([row], [], [roofline.shape_of("ic4ih4oc4")], "13.0")
         self.assertIn("| `gemm_tile<float>` | sm_80 | 87.5 % | 8 | 2 x 128, 1 x 32 |", text)
         self.assertIn("25 % (planned 25 %)", text)
+
+    def test_the_main_loop_stands_before_all_else(self):
+        row = {"kernel": "f", "main_loop": True, "memory": "shared", "write": False, "width": 16, "requests": 4, "bytes": 2048,
+               "cost": 16, "ideal": 16, "conflicts": 0}
+        rest = {**row, "kernel": "g", "main_loop": False, "conflicts": 3}
+        text = page.render([], [rest, row], [roofline.shape_of("ic4ih4oc4")], "13.0")
+        self.assertIn("| `f` | shared | read | 128 | 4 | 512 | 4.00 |  | 0 |", text)
+        self.assertLess(text.index("`f`"), text.index("All else"))
+        self.assertLess(text.index("All else"), text.index("| `g` |"))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 // instruction in a block is taken to belong to the n-th of the others.
 //
 // With ISOBIT_SIMT_COUNTS=FILE in the environment everything is counted, and written to the file when the
-// program ends: a line of JSON for each kernel, memory, direction and width of access (places take addr2line
-// long: access_counts() has them). benchmarks/gpu_static.py reads it.
+// program ends: a line of JSON for each kernel, instruction, memory, direction and width of access, for
+// benchmarks/gpu_static.py. Its `at` is an address in the program, which addr2line turns into a place, or
+// file:line itself.
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -128,34 +130,24 @@ void count_accesses(bool on) {
 
 namespace {
 
-// Sums by kernel, place if wanted, kind and width.
-std::vector<AccessCount> summed(bool places) {
-  std::map<std::tuple<std::string, std::string, bool, bool, int>, AccessCount> lines;
-  for (const auto& [key, count] : trace::counts) {
-    const auto& [kernel, instruction, shared, write, width] = key;
-    const std::string name = kernel_name(kernel), place = places ? instruction.place() : "";
-    AccessCount& line = lines[{name, place, shared, write, width}];
-    line.kernel = name;
-    line.place = place;
-    line.width = count.width;
-    line.shared = count.shared;
-    line.write = count.write;
-    line.requests += count.requests;
-    line.bytes += count.bytes;
-    line.cost += count.cost;
-    line.ideal += count.ideal;
-  }
-  std::vector<AccessCount> result;
-  for (auto& [key, line] : lines) result.push_back(std::move(line));
-  std::sort(result.begin(), result.end(),
-            [](const AccessCount& a, const AccessCount& b) { return a.cost > b.cost; });
-  return result;
+AccessCount named(const trace::Key& key, AccessCount count) {
+  count.kernel = kernel_name(std::get<const void*>(key));
+  return count;
 }
 
-void print(std::FILE* file, const AccessCount& c) {
+// Where an instruction is, in words that are quick to find.
+std::string address_of(const trace::Instruction& instruction) {
+  if (instruction.file != nullptr) return fmt::format("{}:{}", instruction.file, instruction.line);
+  const char* const call = static_cast<const char*>(instruction.pc) - 1;  // pc: what it returns to
+  Dl_info program{};
+  if (dladdr(call, &program) == 0) return "";
+  return fmt::format("{:#x}", call - static_cast<const char*>(program.dli_fbase));
+}
+
+void print(std::FILE* file, const std::string& at, const AccessCount& c) {
   const std::string line = fmt::format(
-      R"({{"kernel": "{}", "shared": {}, "write": {}, "width": {}, "requests": {}, "bytes": {}, "cost": {}, "ideal": {}}})",
-      c.kernel, c.shared, c.write, c.width, c.requests, c.bytes, c.cost, c.ideal);
+      R"({{"kernel": "{}", "at": "{}", "shared": {}, "write": {}, "width": {}, "requests": {}, "bytes": {}, "cost": {}, "ideal": {}}})",
+      c.kernel, at, c.shared, c.write, c.width, c.requests, c.bytes, c.cost, c.ideal);
   std::fprintf(file, "%s\n", line.c_str());
 }
 
@@ -170,7 +162,8 @@ struct Report {
       std::perror(path);
       return;
     }
-    for (const AccessCount& c : summed(false)) print(file, c);
+    for (const auto& [key, count] : trace::counts)
+      print(file, address_of(std::get<trace::Instruction>(key)), named(key, count));
     std::fclose(file);
   }
 } report;
@@ -178,7 +171,26 @@ struct Report {
 }  // namespace
 
 std::vector<AccessCount> access_counts() {
-  return summed(true);
+  std::map<std::tuple<std::string, std::string, bool, bool, int>, AccessCount> lines;
+  for (const auto& [key, one] : trace::counts) {
+    const AccessCount count = named(key, one);
+    const std::string place = std::get<trace::Instruction>(key).place();
+    AccessCount& line = lines[{count.kernel, place, count.shared, count.write, count.width}];
+    line.kernel = count.kernel;
+    line.place = place;
+    line.width = count.width;
+    line.shared = count.shared;
+    line.write = count.write;
+    line.requests += count.requests;
+    line.bytes += count.bytes;
+    line.cost += count.cost;
+    line.ideal += count.ideal;
+  }
+  std::vector<AccessCount> result;
+  for (auto& [key, line] : lines) result.push_back(std::move(line));
+  std::sort(result.begin(), result.end(),
+            [](const AccessCount& a, const AccessCount& b) { return a.cost > b.cost; });
+  return result;
 }
 
 }  // namespace isobit::emulator
