@@ -38,7 +38,6 @@ using gemm::Source;
 using gemm::Tile;
 using gemm::TileSet;
 
-constexpr std::int64_t kGroupChannels = 64;  ///< small groups of a task together
 constexpr std::int64_t kSkipChannels = 8;
 constexpr std::int64_t kPackedRows = 100;  ///< of a task: from here on packing dy pays
 constexpr double kSerialWork = 1 << 19;    ///< multiply-adds that are not worth waking a thread
@@ -59,9 +58,7 @@ class FilterGradient {
         depthwise_(share.lanes == FilterLanes::depthwise),
         turned_(share.lanes == FilterLanes::channels),
         groups_(depthwise_ ? 1 : g.groups),
-        columns_(depthwise_ ? g.k
-                 : turned_  ? g.c
-                            : share.count),
+        columns_(turned_ ? g.c : share.count),
         depth_(turned_ ? share.count : 1),
         channels_(turned_ ? 1 : g.c_per_group()),
         tiles_(depthwise_ ? gemm::depthwise_tiles<T>()
@@ -71,7 +68,7 @@ class FilterGradient {
         rows_(turned_ ? g.terms() / g.c : g.terms()),
         positions_(g.positions()),
         panels_(divide_up(columns_, panel_columns_)),
-        task_groups_(groups_of_a_task()),
+        task_groups_(groups_together(g, groups_, work() < kSerialWork ? 1 : thread_count())),
         group_tasks_(divide_up(groups_, task_groups_)),
         slab_(g, x_, task_groups_, depthwise_ ? g.c : g.c_per_group(),
               turned_ || (!depthwise_ && rows_ >= kPackedRows),
@@ -108,24 +105,27 @@ class FilterGradient {
            g_.c_per_group() >= kSkipChannels && share_inside(g_.axis[1]) * share_inside(g_.axis[2]) < 0.95;
   }
 
-  // Small groups are neighbours in a cache line of x and of dy.
-  std::int64_t groups_of_a_task() const {
-    std::int64_t count =
-        std::clamp<std::int64_t>(kGroupChannels / std::max(g_.c_per_group(), g_.k_per_group()), 1, groups_);
-    if (work() >= kSerialWork && thread_count() > 1)
-      count = std::clamp<std::int64_t>(groups_ / (2 * thread_count()), 1, count);
-    return count;
+  // Whether sums go from registers to dw with no buffers between, and all of dy, packed, stays in a cache.
+  bool at_once() const {
+    constexpr std::int64_t kBytes = 512 << 10;
+    const std::int64_t terms = slab_.leaf_terms(0);
+    return !turned_ && !depthwise_ && groups_ == 1 && leaves_ == 1 && terms <= slab_.block_terms() &&
+           terms * columns_ * std::int64_t{sizeof(T)} <= kBytes;
   }
 
   void plan_tasks() {
     const std::int64_t threads = work() < kSerialWork ? 1 : thread_count();
-    column_chunks_ = turned_ ? 1 : std::min(panels_, divide_up(columns_, chunk_columns(rows_)));
-    const std::int64_t chunk_columns = divide_up(columns_, column_chunks_);
-    row_chunks_ =
-        std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, divide_up(rows_, tiles_.tallest));
+    const std::int64_t tiles = divide_up(rows_, tiles_.tallest);
+    if (at_once()) {
+      if (threads > 1) column_chunks_ = std::min(panels_, 2 * threads);
+    } else {
+      column_chunks_ = turned_ ? 1 : std::min(panels_, divide_up(columns_, chunk_columns(rows_)));
+      const std::int64_t chunk_columns = divide_up(columns_, column_chunks_);
+      row_chunks_ = std::clamp<std::int64_t>(rows_ * chunk_columns / kChunkElements, 1, tiles);
+    }
     if (threads == 1) return;
     const std::int64_t others = group_tasks_ * column_chunks_;
-    row_chunks_ = busy_row_chunks(row_chunks_, divide_up(rows_, tiles_.tallest), others, threads);
+    row_chunks_ = busy_row_chunks(row_chunks_, tiles, others, threads);
     if (others * row_chunks_ < threads)
       column_chunks_ = std::min(panels_, divide_up(threads, group_tasks_ * row_chunks_));
   }
@@ -167,7 +167,7 @@ class FilterGradient {
     work.list_size = divide_up(std::min(work.step * block_terms, terms), g_.axis[2].out) + work.step + 2;
     const Scratch<Run> runs(work.lists * work.list_size);
     const Scratch<std::int64_t> block_runs(work.lists * (work.step + 1));
-    work.buffer_size = row_count * work.columns;
+    work.buffer_size = at_once() ? 0 : row_count * work.columns;
     const std::int64_t levels = leaves_ > 1 ? std::bit_width(static_cast<std::uint64_t>(leaves_ - 1)) : 0;
     work.buffers_of_group = work.buffer_size * (levels + 1);
     const Scratch<T> buffers(groups * work.buffers_of_group);
@@ -276,7 +276,7 @@ class FilterGradient {
         if ((leaf >> level & 1) != 0) buffers[buffer_count++] = leaf_total + (level + 1) * work.buffer_size;
       to = leaf_total + (levels + 1) * work.buffer_size;
     }
-    const bool to_dw = last_block && last_leaf;
+    const bool to_dw = last_block && last_leaf, to_rows = to_dw && !turned_;
     tile.source_count = buffer_count;
 
     const std::int64_t row_count = part.row_end - part.row_begin,
@@ -293,6 +293,10 @@ class FilterGradient {
       }
       const std::int64_t height = tiles_.height(left);
       tile.rows = work.rows + row;
+      if (to_rows) {
+        T* const out = dw_ + (part.row_begin + row) * g_.k + share_.first + group * columns_;
+        for (std::int64_t i = 0; i < height; ++i) outs[i] = out + i * g_.k;
+      }
       for (std::int64_t j = 0; j < panel_count; ++j) {
         const Panel<T>& panel = work.panels[j];
         const std::int64_t width = panel.vectors * tiles_.lanes;
@@ -303,10 +307,9 @@ class FilterGradient {
         tile.readable = panel.columns;
         for (std::int64_t i = 0; i < buffer_count; ++i) sources[i] = buffers[i] + at;
         if (begin > 0) tile.initial = leaf_total + at;
-        if (to_dw && !turned_) {
+        if (to_rows) {
           tile.columns = panel.columns;
-          T* out = dw_ + (part.row_begin + row) * g_.k + share_.first + group * columns_ + panel.column;
-          for (std::int64_t i = 0; i < height; ++i) outs[i] = out + i * g_.k;
+          tile.out_shift = panel.column;
         } else {
           tile.columns = width;
           T* out = to_dw ? turned.data() : to + at;

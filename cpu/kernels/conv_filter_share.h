@@ -27,6 +27,14 @@ struct FilterPart {
   std::int64_t group_begin, group_end, row_begin, row_end, panel_begin, panel_end;
 };
 
+/// Of `groups`, how many a task takes: small ones are neighbours in a cache line of x and of dy.
+inline std::int64_t groups_together(const ConvGeometry& g, std::int64_t groups, std::int64_t threads) {
+  constexpr std::int64_t kChannels = 64;
+  const std::int64_t count =
+      std::clamp<std::int64_t>(kChannels / std::max(g.c_per_group(), g.k_per_group()), 1, groups);
+  return threads == 1 ? count : std::clamp<std::int64_t>(groups / (2 * threads), 1, count);
+}
+
 constexpr std::int64_t kChunkElements = 128 << 10;  ///< of dw, a task
 
 /// Columns of a task: of few rows more, for every chunk of columns reads all of x.
