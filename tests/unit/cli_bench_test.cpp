@@ -173,7 +173,9 @@ TEST(CliBench, RefusesWhatItCannotTime) {
   std::ofstream(folder / "bad.txt") << "mb1ic1ih4oc1kh3\nmb1ic1ih4oc1kh9\n";
   EXPECT_THAT(run({"bench", "conv", "--shapes", folder / "bad.txt"}).err, HasSubstr("bad.txt:2: "));
   EXPECT_THAT(run({"bench", "conv", "--dir", "up"}).err, HasSubstr("there is no direction \"up\""));
-  EXPECT_THAT(run({"bench", "conv", "--peers", "cudnn"}).err, HasSubstr("there is no peer \"cudnn\""));
+  EXPECT_THAT(run({"bench", "conv", "--peers", "eigen"}).err, HasSubstr("there is no peer \"eigen\""));
+  EXPECT_THAT(run({"bench", "conv", "--peers", "cudnn", "--channels", "4", "--size", "6"}).out,
+              HasSubstr("no cudnn: "));  // the CPU has none, and the rows say so
   EXPECT_THAT(run({"bench", "matmul", "--sizes", "5x5"}).err, HasSubstr("'5x5' is no matrix product"));
   EXPECT_THAT(run({"bench", "train", "--model", "alexnet"}).err, HasSubstr("there is no model \"alexnet\""));
   EXPECT_EQ(run({"bench"}).code, 1);
