@@ -4,7 +4,8 @@
 // thread's floating-point mode.
 //
 // A step is computed in f64 and rounded once more to f32. The product of two bf16 is exact there, and a sum
-// of numbers of at most 24 bits that is rounded to 53 bits and then to 24 is the sum rounded to 24.
+// of numbers of at most 24 bits that is rounded to 53 bits and then to 24 is the sum rounded to 24. No
+// kernel, so no twin; the model of the GPU's unit is cuda/simt/matrix_unit.cpp.
 #include "cpu/kernels/amx_emulated.h"
 
 #include <cmath>

@@ -44,7 +44,7 @@ TEST_P(PlanParity, ChangesNoBitOfExactTraining) {
     EXPECT_EQ(train(), before);
     ASSERT_GT(plan.timed(), 0);
   }
-  // The slowest of each problem instead of the fastest.
+  // Of each problem another algorithm than the one that was chosen.
   std::vector<PlanLine> lines = read_plan(path);
   std::size_t turned = 0;
   for (PlanLine& line : lines) {

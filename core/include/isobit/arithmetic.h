@@ -25,7 +25,7 @@ namespace isobit {
 /// fast mode, f64 stays exact.
 enum class Math : std::uint8_t {
   exact,
-  fast,      ///< f32 rounded to tf32 (11 bits, the range of f32)
+  fast,      ///< f32 rounded to tf32 (11 bits, its range); on a CPU with AMX to two bf16 (16 bits)
   fast_f16,  ///< f32 rounded to f16 (11 bits; beyond 65504 infinite)
   fast_bf16  ///< f32 rounded to bf16 (8 bits, the range of f32)
 };
