@@ -149,18 +149,15 @@ void run_over_space(const gemm::Pass& pass, std::span<const gemm::PassAxes> phas
                            : gemm::run_over_space<float>(pass, phases);
 }
 
-// The phases that run together, if they are few.
-struct Phases {
-  gemm::PassAxes axes[gemm::kMostSpacePhases];
-  std::size_t count = 0;
-  std::span<const gemm::PassAxes> span() const { return {axes, count}; }
-};
+using Phases = std::vector<gemm::PassAxes>;
 
+// The phases that run together, if they are few.
 const char* collect_phases(const ConvGeometry& g, Phases* all) {
   double count = 1;
   for (const AxisGeometry& axis : g.axis) count *= static_cast<double>(phases(axis));
   if (count > static_cast<double>(gemm::kMostSpacePhases)) return "so many phases have little in common";
-  for_each_phase(g, [&](const gemm::PassAxes& axes) { all->axes[all->count++] = axes; });
+  all->reserve(static_cast<std::size_t>(count));
+  for_each_phase(g, [&](const gemm::PassAxes& axes) { all->push_back(axes); });
   return nullptr;
 }
 
@@ -169,7 +166,7 @@ const char* refuse_over_space(const ConvGeometry& g, ConstView dy, ConstView w, 
   if (g.c > gemm::kMostSpaceColumns) return "more input channels than twelve fill vectors";
   Phases all;
   if (const char* reason = collect_phases(g, &all)) return reason;
-  return gemm::refuse_over_space(pass_of(g, dy, w, dx), all.span());
+  return gemm::refuse_over_space(pass_of(g, dy, w, dx), all);
 }
 
 void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwise, bool small = false) {
@@ -178,10 +175,10 @@ void run(const ConvGeometry& g, ConstView dy, ConstView w, View dx, bool depthwi
   if (depthwise || small) return run(g, pass, dx, small);
   Phases all;
   std::int64_t few = 0;
-  if (collect_phases(g, &all) == nullptr) few = gemm::columns_over_space(pass, all.span());
+  if (collect_phases(g, &all) == nullptr) few = gemm::columns_over_space(pass, all);
   if (few == 0) return run(g, pass, dx, small);
   run(g, pass.some_columns(0, pass.columns - few), dx, small);
-  run_over_space(pass.some_columns(pass.columns - few, few), all.span());
+  run_over_space(pass.some_columns(pass.columns - few, few), all);
 }
 
 constexpr std::int64_t kMostPasses = 64;  ///< of strips, which hold the plans of all at once
@@ -237,7 +234,7 @@ void conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstVi
   Phases all;
   collect_phases(g, &all);
   clear_the_rest(g, dx);
-  run_over_space(pass_of(g, dy, w, dx), all.span());
+  run_over_space(pass_of(g, dy, w, dx), all);
 }
 
 const char* refuse_conv_backward_input_over_space(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {

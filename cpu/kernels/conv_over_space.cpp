@@ -55,7 +55,7 @@ class SpaceRunner {
     for (const PassAxes& phase : phases_) {
       const std::int64_t terms = terms_of(pass_, phase);
       most_runs += plan_.shared * (terms / channels_ + numerics::block_count(terms));
-      elements += terms * lane_columns_;
+      elements += terms * columns_;
     }
     const Scratch<SpaceRun> runs(most_runs);
     const Scratch<T> filter(elements), bias(columns_);
@@ -63,11 +63,13 @@ class SpaceRunner {
     SpaceRun* next_run = runs.data();
     T* next_filter = filter.data();
     for (std::int64_t i = 0; i < count; ++i) {
-      parts[i] = {next_run, 0, next_filter, 0};
-      next_run = plan_space_runs(pass_, plan_, phases_[static_cast<std::size_t>(i)], next_run, next_filter);
+      const PassAxes& phase = phases_[static_cast<std::size_t>(i)];
+      const SpaceFilter<T> taps = space_filter(pass_, phase, next_filter);
+      parts[i] = {next_run, 0, taps.data, 0};
+      next_run = plan_space_runs(pass_, plan_, phase, taps, next_run);
       parts[i].run_count = next_run - parts[i].runs;
       for (const SpaceRun* run = parts[i].runs; run != next_run; ++run) parts[i].terms += run->length;
-      next_filter += terms_of(pass_, phases_[static_cast<std::size_t>(i)]) * lane_columns_;
+      next_filter += terms_of(pass_, phase) * columns_;
     }
     if (pass_.bias.data != nullptr) widen(pass_.bias, bias.data(), columns_);
     bias_ = pass_.bias.data != nullptr ? bias.data() : nullptr;

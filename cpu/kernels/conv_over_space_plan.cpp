@@ -53,6 +53,9 @@ SpaceAxis plan_axis(std::span<const PassAxes> phases, std::size_t index, std::in
     farthest = std::max(farthest, a.lowest() - axis.low + a.span(shared) - 1);
   }
   axis.step = whole ? farthest + 1 : step * shared;
+  std::int64_t most = 0;
+  for (const PassAxes& phase : phases) most += shared * phase[index].taps;
+  axis.remainders.reserve(static_cast<std::size_t>(most));
   for (const PassAxes& phase : phases)
     for (std::int64_t j = 0; j < shared; ++j)
       for (std::int64_t tap = 0; tap < phase[index].taps; ++tap) {

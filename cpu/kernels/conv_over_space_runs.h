@@ -1,5 +1,5 @@
-// The terms of a phase of conv_over_space in their order: runs of source elements, and the filter packed
-// beside them.
+// The terms of a phase of conv_over_space in their order: runs of source elements and of the filter's
+// numbers.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -42,17 +42,54 @@ inline RowTaps next_row(const SpacePlan& plan, const PassAxis& axis,
   return next;
 }
 
-/// The runs of one tap: its channels, cut where a block ends. `first_term`: of row j. Returns their end.
+/// What the tiles read of a phase's filter: tap i of the phase has its numbers [channel][column] at at(i).
+template <class T>
+struct SpaceFilter {
+  const T* data;
+  std::int64_t tap, row, depth, first;  ///< strides of the three axes of taps, and where the first one lies
+
+  std::int64_t at(std::int64_t t, std::int64_t r, std::int64_t s) const {
+    return first + t * depth + r * row + s * tap;
+  }
+};
+
+/// The filter as it lies, if its numbers are those of one column after the other; otherwise `room`, of
+/// terms_of(phase) * columns elements, with the numbers in that order.
+template <class T>
+SpaceFilter<T> space_filter(const Pass& pass, const PassAxes& phase, T* room) {
+  const PassAxis &depth = phase[0], &height = phase[1], &width = phase[2];
+  const std::int64_t row = width.filter * pass.tap_stride, plane = height.filter * row;
+  const SpaceFilter<T> given{
+      nullptr, width.filter_step * pass.tap_stride, height.filter_step * row, depth.filter_step * plane,
+      depth.filter_first * plane + height.filter_first * row + width.filter_first * pass.tap_stride};
+  if (pass.columns == 1 && pass.channel_stride == 1 && size_of(pass.filter.dtype) == sizeof(T)) {
+    SpaceFilter<T> filter = given;
+    filter.data = pass.filter.template as<T>();
+    return filter;
+  }
+  const std::int64_t size = pass.channels * pass.columns, rows = width.taps * size;
+  const SpaceFilter<T> packed{room, size, rows, height.taps * rows, 0};
+  for (std::int64_t t = 0; t < depth.taps; ++t)
+    for (std::int64_t r = 0; r < height.taps; ++r)
+      for (std::int64_t s = 0; s < width.taps; ++s)
+        pack_panel(pass.filter.at(given.at(t, r, s)), pass.channel_stride, pass.column_stride, pass.channels,
+                   pass.columns, pass.columns, room + packed.at(t, r, s));
+  return packed;
+}
+
+/// The runs of one tap: its channels, cut where a block ends. Of row j: `first_term`, and `first_number` in
+/// the filter. Returns their end.
 inline SpaceRun* add_space_runs(const RowTaps& row, const std::int64_t (&first_term)[kMostSharedRows],
-                                std::int64_t terms, std::int64_t channels, std::int64_t pitch,
-                                std::int64_t offset, SpaceRun* run) {
-  for (std::int64_t channel = 0; channel < channels;) {
-    SpaceRun next{offset + channel * pitch, channels - channel, 0, 0, 0, 0};
+                                const std::int64_t (&first_number)[kMostSharedRows], std::int64_t terms,
+                                const Pass& pass, std::int64_t pitch, std::int64_t offset, SpaceRun* run) {
+  for (std::int64_t channel = 0; channel < pass.channels;) {
+    SpaceRun next{offset + channel * pitch, pass.channels - channel, {0, 0, 0, 0}, 0, 0, 0, 0};
     for (int j = 0; j < kMostSharedRows; ++j) {
       if (row.tap[j] < 0) continue;
       const std::int64_t term = first_term[j] + channel;
       next.length = std::min(next.length, numerics::kBlock - term % numerics::kBlock);
-      if (next.rows++ == 0) next.row = j;
+      if (next.rows == 0) next.row = j;
+      next.filter[next.rows++] = first_number[j] + channel * pass.columns;
       if (term < numerics::kBlock) next.first |= 1 << j;
     }
     channel += next.length;
@@ -65,58 +102,31 @@ inline SpaceRun* add_space_runs(const RowTaps& row, const std::int64_t (&first_t
   return run;
 }
 
-/// to[channel][column] of one tap
-template <class T>
-void pack_tap(const Pass& pass, const PassAxes& phase, std::int64_t t, std::int64_t r, std::int64_t s,
-              T* to) {
-  const std::int64_t tap = ((phase[0].filter_first + t * phase[0].filter_step) * phase[1].filter +
-                            phase[1].filter_first + r * phase[1].filter_step) *
-                               phase[2].filter +
-                           phase[2].filter_first + s * phase[2].filter_step;
-  pack_panel(pass.filter.at(tap * pass.tap_stride), pass.channel_stride, pass.column_stride, pass.channels,
-             pass.columns, pass.columns, to);
-}
-
 /// Returns the end of the runs, of which there are at most plan.shared for every tap and every block.
 template <class T>
-SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxes& phase, SpaceRun* run,
-                          T* filter) {
+SpaceRun* plan_space_runs(const Pass& pass, const SpacePlan& plan, const PassAxes& phase,
+                          const SpaceFilter<T>& filter, SpaceRun* run) {
   const PassAxis &depth = phase[0], &height = phase[1], &width = phase[2];
-  const std::int64_t channels = pass.channels, columns = pass.columns;
-  const std::int64_t taps = depth.taps * height.taps * width.taps, tap_size = channels * columns;
-  const Scratch<T> packed(taps * tap_size);
-  for (std::int64_t i = 0; i < taps; ++i)
-    pack_tap(pass, phase, i / width.taps / height.taps, i / width.taps % height.taps, i % width.taps,
-             packed.data() + i * tap_size);
+  const std::int64_t terms = terms_of(pass, phase);
+  const Scratch<std::int64_t> along_row(width.taps);
+  for (std::int64_t s = 0; s < width.taps; ++s)
+    along_row[s] = plan.offset(0, 0, width.tap_first - plan.width.low + s * width.tap_step);
   for (std::int64_t t = 0; t < depth.taps; ++t) {
     std::int64_t tap[kMostSharedRows];  // of each shared row the next; rows that are not there have none left
     for (std::int64_t j = 0; j < kMostSharedRows; ++j) tap[j] = j < plan.shared ? 0 : height.taps;
     while (*std::min_element(std::begin(tap), std::end(tap)) < height.taps) {
       const RowTaps row = next_row(plan, height, tap);
+      const std::int64_t first_of_row =
+          plan.offset(depth.tap_first - plan.depth.low + t * depth.tap_step, row.distance, 0);
       for (std::int64_t s = 0; s < width.taps; ++s) {
-        const std::int64_t offset =
-            plan.offset(depth.tap_first - plan.depth.low + t * depth.tap_step, row.distance,
-                        width.tap_first - plan.width.low + s * width.tap_step);
-        std::int64_t first_term[kMostSharedRows] = {0, 0, 0, 0};
-        const std::int64_t together = std::count_if(row.tap, row.tap + kMostSharedRows,
-                                                    [](std::int64_t of_row) { return of_row >= 0; });
-        for (std::int64_t j = 0, place = 0; j < plan.shared; ++j) {
+        std::int64_t first_term[kMostSharedRows] = {0, 0, 0, 0}, first_number[kMostSharedRows] = {0, 0, 0, 0};
+        for (std::int64_t j = 0; j < plan.shared; ++j) {
           if (row.tap[j] < 0) continue;
-          const std::int64_t at = (t * height.taps + row.tap[j]) * width.taps + s;
-          first_term[j] = at * channels;
-          const T* const from = packed.data() + at * tap_size;
-          if (together == 1) {
-            std::copy_n(from, tap_size, filter);
-          } else {
-            for (std::int64_t column = 0; column < columns; ++column)
-              for (std::int64_t i = 0; i < channels; ++i)
-                filter[(i * together + place) * columns + column] = from[i * columns + column];
-          }
-          ++place;
+          first_term[j] = ((t * height.taps + row.tap[j]) * width.taps + s) * pass.channels;
+          first_number[j] = filter.at(t, row.tap[j], s);
         }
-        filter += channels * together * columns;
-        run =
-            add_space_runs(row, first_term, terms_of(pass, phase), channels, plan.channel_pitch, offset, run);
+        run = add_space_runs(row, first_term, first_number, terms, pass, plan.channel_pitch,
+                             first_of_row + along_row[s], run);
       }
       for (std::int64_t j = 0; j < plan.shared; ++j)
         if (row.tap[j] >= 0) ++tap[j];

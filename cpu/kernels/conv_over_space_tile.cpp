@@ -52,11 +52,12 @@ struct SpaceKernel {
     }
   }
 
+  // Of the rows' numbers those of the term that begins at `at`.
   template <int kColumn, int kCount>
-  static HWY_INLINE void load_filter(const T* from, V (&filter)[kCount]) {
+  static HWY_INLINE void load_filter(const T* const (&rows)[kRows], std::int64_t at, V (&filter)[kCount]) {
     if constexpr (kColumn < kCount) {
-      filter[kColumn] = hn::Set(D(), from[kColumn]);
-      load_filter<kColumn + 1>(from, filter);
+      filter[kColumn] = hn::Set(D(), rows[kColumn / kOutputs][at + kColumn % kOutputs]);
+      load_filter<kColumn + 1>(rows, at, filter);
     }
   }
 
@@ -105,27 +106,27 @@ struct SpaceKernel {
     }
   }
 
-  // The terms of a run for columns [kFirst, kFirst + kCount); returns where the filter goes on.
+  // The terms of a run for columns [kFirst, kFirst + kCount).
   template <int kFirst, int kCount>
-  static HWY_INLINE const T* add_terms(const T* source, std::int64_t step, std::int64_t length,
-                                       const T* filter, const char*& ahead, std::int64_t ahead_step,
-                                       Accumulators& acc) {
-    for (; length > 0; --length) {
+  static HWY_INLINE void add_terms(const SpaceTile<T>& tile, const SpaceRun& run, const char*& ahead,
+                                   Accumulators& acc) {
+    const T* source = tile.source + run.offset;
+    const T* rows[kRows];
+    for (int i = 0; i < kCount / kOutputs; ++i) rows[i] = tile.filter + run.filter[i];
+    for (std::int64_t at = 0, end = run.length * kOutputs; at < end; at += kOutputs) {
       __builtin_prefetch(ahead, 0, 2);
-      ahead += ahead_step;
+      ahead += tile.ahead_step;
       if constexpr (kManyColumns) {
         V vectors[kVectors];
         load_source<0>(source, vectors);
-        multiply_numbers<0>(vectors, filter, acc);
+        multiply_numbers<0>(vectors, rows[0] + at, acc);
       } else {
         V numbers[kCount];
-        load_filter<0>(filter, numbers);
+        load_filter<0>(rows, at, numbers);
         multiply<0, kFirst>(source, numbers, acc);
       }
-      source += step;
-      filter += kCount;
+      source += tile.step;
     }
-    return filter;
   }
 
   // The end of a block of columns [kFirst, kFirst + kCount): its sums go to memory, the next starts at +0.
@@ -154,31 +155,25 @@ struct SpaceKernel {
     }
   }
 
-  struct State {
-    const T* filter;
-    const char* ahead;
-  };
-
   // The terms of a run by the code for its rows: of all of them, of fewer, the first ones, later ones.
   template <int kRow, int kCount>
-  static HWY_INLINE void add_run(const SpaceTile<T>& tile, const SpaceRun& run, State& state,
+  static HWY_INLINE void add_run(const SpaceTile<T>& tile, const SpaceRun& run, const char*& ahead,
                                  Accumulators& acc) {
     if (kRows == 1 || (run.row == kRow && run.rows == kCount)) {
-      state.filter = add_terms<kRow * kOutputs, kCount * kOutputs>(
-          tile.source + run.offset, tile.step, run.length, state.filter, state.ahead, tile.ahead_step, acc);
+      add_terms<kRow * kOutputs, kCount * kOutputs>(tile, run, ahead, acc);
     } else if constexpr (kRow + kCount < kRows) {
-      add_run<kRow + 1, kCount>(tile, run, state, acc);
+      add_run<kRow + 1, kCount>(tile, run, ahead, acc);
     } else if constexpr (kCount > 1) {
-      add_run<0, kCount - 1>(tile, run, state, acc);
+      add_run<0, kCount - 1>(tile, run, ahead, acc);
     }
   }
 
   static HWY_NOINLINE void run(const SpaceTile<T>& tile) {
     Accumulators acc;
     clear<0>(acc);
-    State state{tile.filter, tile.ahead};
+    const char* ahead = tile.ahead;
     for (const SpaceRun *run = tile.runs, *end = run + tile.run_count; run != end; ++run) {
-      add_run<0, kRows>(tile, *run, state, acc);
+      add_run<0, kRows>(tile, *run, ahead, acc);
       if (run->ends != 0) end_rows<0>(tile, *run, acc);
     }
   }

@@ -15,6 +15,7 @@ constexpr int kMostSharedRows = 4;
 /// tile.
 struct SpaceRun {
   std::int64_t offset, length;
+  std::int64_t filter[kMostSharedRows];  ///< where the numbers [length][columns] of row + i begin, i < rows
   int row, rows;
   int ends;   ///< bit j: a block of row j ends behind them
   int first;  ///< bit j: it is the first of all
@@ -26,7 +27,7 @@ struct SpaceTile {
   std::int64_t step;  ///< between terms
   const SpaceRun* runs;
   std::int64_t run_count;
-  const T* filter;  ///< [terms][columns], rows that share a load being columns, in the order of the runs
+  const T* filter;  ///< where runs' filters start
   T* sums;          ///< row j, column c, position i at (j * columns + c) * sums_pitch + i
   std::int64_t sums_pitch;
   /// Memory that will be read soon: a line for each term is brought nearer, `ahead_step` bytes (0 or a line)
