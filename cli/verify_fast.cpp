@@ -18,6 +18,7 @@ using verify::FastTally;
 /// What an arithmetic comes to for elements of a type.
 std::string multiplied(const FastTally& t) {
   if (t.dtype != DType::f32) return fmt::format("{} as it is", t.dtype);
+  if (t.roundoff == 0) return "f32 as it is";
   if (t.roundoff < verify::operand_roundoff(t.math, t.dtype)) return "f32 as 2 bf16";
   return t.math == Math::fast_f16 ? "f32 as f16" : t.math == Math::fast_bf16 ? "f32 as bf16" : "f32 as tf32";
 }

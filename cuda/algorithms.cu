@@ -95,6 +95,13 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.max_pool_gather.set({{"grid", nullptr, kernels::max_pool_gather}});
   lists.avg_pool.set({{"grid", nullptr, kernels::avg_pool}});
   lists.avg_pool_backward.set({{"grid", nullptr, kernels::avg_pool_backward}});
+  // By name alone: what they would gain, nobody has measured.
+  lists.max_pool.set_fast({{"cudnn", vendor::refuse_max_pool_cudnn, vendor::max_pool_cudnn, true}});
+  lists.max_pool_backward.set_fast(
+      {{"cudnn", vendor::refuse_max_pool_backward_cudnn, vendor::max_pool_backward_cudnn, true}});
+  lists.avg_pool.set_fast({{"cudnn", vendor::refuse_avg_pool_cudnn, vendor::avg_pool_cudnn, true}});
+  lists.avg_pool_backward.set_fast(
+      {{"cudnn", vendor::refuse_avg_pool_backward_cudnn, vendor::avg_pool_backward_cudnn, true}});
   lists.softmax.set({{"block_rows", kernels::refuse_softmax_block, kernels::softmax_block},
                      {"grid", nullptr, kernels::softmax}});
   lists.log_softmax.set({{"block_rows", kernels::refuse_softmax_block, kernels::log_softmax_block},

@@ -27,6 +27,8 @@ void add_convolutions(Suite& suite, std::span<const ConvShape> shapes);
 void add_vanishing_products(Suite& suite);
 /// One shape, one dtype, one kind of values; full_only as Suite::open takes it.
 void add_convolution(Suite& suite, const ConvShape& shape, DType dtype, Values values, bool full_only);
+/// Windows of pooling: overlapping, padded, partial, dilated, adaptive, along one to three axes.
+std::vector<PoolGeometry> pool_geometries();
 /// All of them.
 void add_everything(Suite& suite, std::span<const ConvShape> shapes);
 

@@ -62,8 +62,14 @@ class FastRun {
       for (const DeviceInfo& info : devices()) devices_.push_back(info.device);
     for (const Device device : devices_) {
       report_.devices.push_back(device.name());
-      constexpr const char* kKernels[] = {"matmul", "conv_forward", "conv_backward_input",
-                                          "conv_backward_filter"};
+      constexpr const char* kKernels[] = {"matmul",
+                                          "conv_forward",
+                                          "conv_backward_input",
+                                          "conv_backward_filter",
+                                          "max_pool",
+                                          "max_pool_backward",
+                                          "avg_pool",
+                                          "avg_pool_backward"};
       if (std::all_of(std::begin(kKernels), std::end(kKernels),
                       [&](const char* kernel) { return fast_algorithms(device, kernel).empty(); }))
         report_.without.push_back(device.name());
@@ -84,8 +90,9 @@ class FastRun {
         break;
       }
       const std::uint64_t hash = numerics::mix64(numerics::fnv1a(p.kernel + p.name));
-      for (std::size_t i = 0; i < ways_.size(); ++i)
-        if (options_.full || hash % ways_.size() == i) judge(p, ways_[i], hash);
+      const std::vector<Way> ways = ways_of(p);
+      for (std::size_t i = 0; i < ways.size(); ++i)
+        if (options_.full || hash % ways.size() == i) judge(p, ways[i], hash);
       ++done;
       if (options_.progress)
         options_.progress({done, static_cast<std::int64_t>(problems.size()), good_,
@@ -119,7 +126,12 @@ class FastRun {
   double seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
+  bool served(const std::string& kernel) const {
+    return std::any_of(devices_.begin(), devices_.end(),
+                       [&](Device device) { return !fast_algorithms(device, kernel).empty(); });
+  }
   bool wanted(const FastProblem& p) const {
+    if (!p.rounds_operands && !served(p.kernel)) return false;  // no arithmetic says anything of it
     const std::string name = p.kernel + " " + p.name;
     if (p.out == 0 || p.multiply_adds > (options_.full ? kFullWork : kQuickWork)) return false;
     if (!options_.kernels.empty() &&
@@ -127,6 +139,15 @@ class FastRun {
       return false;
     if (options_.choose && !options_.choose(name)) return false;
     return name.find(options_.only) != std::string::npos;
+  }
+
+  /// Where operands are not rounded, arithmetics do not differ.
+  std::vector<Way> ways_of(const FastProblem& p) const {
+    std::vector<Way> ways = ways_;
+    if (!p.rounds_operands)
+      std::erase_if(ways,
+                    [&](const Way& w) { return w.dtype == DType::f32 && w.math != ways_.front().math; });
+    return ways;
   }
 
   void judge(const FastProblem& p, const Way& way, std::uint64_t hash) {
@@ -149,8 +170,9 @@ class FastRun {
         Book& book = books_[{device.name(), p.kernel, algorithms[i], name_of(way.math), name_of(way.dtype)}];
         book.tally.device = device.name(), book.tally.kernel = p.kernel, book.tally.algorithm = algorithms[i];
         book.tally.math = way.math, book.tally.dtype = way.dtype;
-        book.tally.roundoff = operand_roundoff(device, way.math, way.dtype);
+        book.tally.roundoff = p.rounds_operands ? operand_roundoff(device, way.math, way.dtype) : 0;
         compare(p, way, book.tally.roundoff, *got, real, book);
+        if (!p.integers) continue;
         if (const auto exact = result(d, p, way, algorithms[i], ai, bi, aligned))
           compare_integers(p, *exact, whole, book);
       }
@@ -204,6 +226,7 @@ class FastRun {
 
   static double bound_of(const FastProblem& p, const Way& way, double u_in, const FastOracle& oracle,
                          std::size_t at) {
+    if (p.exact) return 0;
     const double u_out = result_roundoff(way.dtype), magnitudes = oracle.magnitudes[at];
     const double bound =
         fast_bound(u_in, u_out, oracle.value[at], oracle.squares[at], magnitudes, oracle.terms[at]);
@@ -215,7 +238,8 @@ class FastRun {
     std::int64_t beyond = 0, first = -1, not_zero = 0, zeros = 0, lacking = 0, missing = 0;
     for (std::int64_t i = 0; i < p.out; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      const double ref = oracle.value[at], bound = bound_of(p, way, u_in, oracle, at);
+      const double ref = p.exact ? stored(oracle.value[at], way.dtype) : oracle.value[at],
+                   bound = bound_of(p, way, u_in, oracle, at);
       const double error = std::abs(element_value(got.view(), i) - ref),
                    share = bound > 0 ? error / bound : 0;
       if (!(error <= bound)) {
@@ -227,7 +251,8 @@ class FastRun {
       }
       if (ref != 0) ++not_zero, zeros += std::abs(ref) > bound ? 1 : 0;
       const double without = stored(oracle.lacking[at], way.dtype);
-      if (oracle.lacking[at] != ref) ++lacking, missing += std::abs(without - ref) > bound ? 1 : 0;
+      if (oracle.lacking[at] != oracle.value[at])
+        ++lacking, missing += std::abs(without - ref) > bound ? 1 : 0;
     }
     ++t.problems;
     t.elements += p.out;

@@ -131,22 +131,29 @@ FastOracle fast_oracle(const FastProblem& p, double pad, const HostArray& a, con
   oracle.value = sums(x, y, pad);
   oracle.squares = sums(mapped(x, square), mapped(y, square), square(pad));
   oracle.magnitudes = sums(mapped(x, magnitude), mapped(y, magnitude), magnitude(pad));
-  oracle.terms = sums(mapped(x, counted), mapped(y, counted), counted(pad));
+  if (p.count) {
+    const std::vector<double> there = mapped(y, counted);
+    oracle.terms.resize(static_cast<std::size_t>(p.out));
+    p.count(cpu, {there.data(), DType::f64, p.b}, {oracle.terms.data(), DType::f64, p.out});
+  } else {
+    oracle.terms = sums(mapped(x, counted), mapped(y, counted), counted(pad));
+  }
   std::vector<double> less = y;
   p.forget(less);
   oracle.lacking = sums(x, less, pad);
   return oracle;
 }
 
-std::vector<FastProblem> fast_problems(std::span<const ConvShape> shapes, bool with_matmul) {
+std::vector<FastProblem> fast_problems(std::span<const ConvShape> shapes, bool all) {
   std::vector<FastProblem> problems;
   for (const ConvShape& shape : shapes) add_convolutions(shape, problems);
-  if (with_matmul) {
+  if (all) {
     constexpr std::int64_t kShapes[][4] = {{1, 1, 1, 1},     {5, 7, 9, 3},     {16, 8, 8, 1},
                                            {64, 64, 64, 1},  {65, 33, 63, 1},  {130, 40, 136, 1},
                                            {72, 300, 40, 2}, {13, 513, 31, 3}, {200, 129, 260, 1},
                                            {8, 2048, 16, 1}, {5, 0, 8, 1}};
     for (const auto& [m, k, n, batch] : kShapes) add_matmul(m, k, n, batch, problems);
+    add_fast_pools(problems);
   }
   return problems;
 }

@@ -22,58 +22,6 @@ AxisGeometry adaptive_axis(std::int64_t in, std::int64_t out) {
   return a;
 }
 
-std::vector<PoolGeometry> pool_geometries() {
-  std::vector<PoolGeometry> list;
-  const auto add = [&](std::int64_t n, std::int64_t c, AxisGeometry d, AxisGeometry h, AxisGeometry w) {
-    PoolGeometry g;
-    g.n = n, g.c = c, g.axis = {d, h, w};
-    list.push_back(g);
-  };
-  const auto adapt = [&](std::int64_t n, std::int64_t c, AxisGeometry d, AxisGeometry h, AxisGeometry w) {
-    add(n, c, d, h, w);
-    list.back().adaptive = true;
-  };
-  const AxisGeometry one = axis(1, 1, 1);
-  add(2, 32, one, axis(12, 2, 2), axis(12, 2, 2));
-  add(3, 5, one, axis(9, 2, 2), axis(7, 2, 2));
-  add(2, 17, one, axis(8, 3, 2, 1, 1, 1), axis(9, 3, 2, 1, 1, 1));
-  add(1, 3, one, axis(10, 3, 1), axis(6, 2, 1));
-  add(2, 16, one, axis(11, 2, 3), axis(11, 2, 3));
-  add(2, 4, one, axis(10, 2, 2, 3), axis(10, 3, 1, 2, 2, 1));
-  add(2, 7, one, axis(7, 3, 2, 1, 0, 0, true), axis(8, 3, 2, 1, 1, 1, true));
-  add(2, 9, axis(5, 2, 2), axis(4, 2, 1), axis(6, 3, 2, 1, 1, 0));
-  add(3, 33, one, one, axis(20, 4, 3, 1, 2, 1));
-  add(2, 70, one, axis(7, 7, 1), axis(7, 7, 1));
-  add(2, 19, one, one, axis(12, 3, 3));
-  add(2, 20, axis(4, 2, 2), axis(6, 3, 3), axis(4, 1, 1));
-  add(20, 32, one, axis(28, 2, 2), axis(28, 2, 2));
-  add(0, 4, one, axis(4, 2, 2), axis(4, 2, 2));
-  add(2, 0, one, axis(4, 2, 2), axis(4, 2, 2));
-  add(2, 5, one, one, axis(9, 2, 1, 4, 3, 2));  // dilated beyond the padding, along one axis alone
-  add(1, 18, axis(5, 2, 2, 2, 1, 1), axis(6, 2, 3, 3, 2, 1, true), axis(7, 3, 2, 2, 3, 3, true));
-  add(2, 8, one, axis(3, 1, 2, 5), axis(4, 4, 4, 1, 3, 3));  // a dilation without a second tap
-  // Few channels and rows of several registers: strides up to and beyond those that rows are taken apart by,
-  // rows that windows share and rows that they skip, more rows of dx than are gathered in at a time.
-  add(2, 1, one, axis(7, 3, 1, 1, 1, 1), axis(41, 3, 1, 1, 1, 1));
-  add(2, 3, one, axis(9, 5, 1, 1, 2, 2), axis(40, 5, 2, 1, 2, 2));
-  add(1, 2, axis(5, 2, 2, 1, 1, 1), axis(8, 3, 1, 2, 2, 2), axis(37, 3, 3, 2, 2, 3));
-  add(2, 6, one, axis(6, 2, 2), axis(43, 2, 2, 5, 1, 0));
-  add(2, 1, one, axis(4, 1, 1), axis(90, 5, 16, 1, 2, 1));
-  add(2, 1, one, axis(4, 2, 1), axis(90, 20, 17, 1, 0, 3));
-  add(1, 1, one, axis(130, 3, 2, 1, 1, 1), axis(300, 3, 2, 1, 1, 1));
-  adapt(2, 1, one, adaptive_axis(8, 2), adaptive_axis(56, 7));
-  adapt(2, 3, one, one, adaptive_axis(7, 3));
-  adapt(2, 17, one, one, adaptive_axis(3, 8));                    // more windows than elements
-  adapt(2, 16, one, adaptive_axis(12, 4), adaptive_axis(10, 5));  // windows tile the input
-  adapt(3, 5, one, adaptive_axis(9, 4), adaptive_axis(5, 7));
-  adapt(1, 33, one, adaptive_axis(13, 1), adaptive_axis(1, 6));
-  adapt(2, 12, adaptive_axis(5, 3), adaptive_axis(4, 4), adaptive_axis(3, 5));
-  adapt(1, 1, adaptive_axis(2, 3), adaptive_axis(7, 5), adaptive_axis(6, 1));
-  adapt(0, 4, one, adaptive_axis(5, 2), adaptive_axis(4, 3));
-  adapt(2, 0, one, adaptive_axis(5, 2), adaptive_axis(4, 3));
-  return list;
-}
-
 /// Windows nobody thought of, each with at least one real tap: padding below the filter, and not beyond the
 /// input.
 PoolGeometry random_pool(Seed seed, std::uint64_t round) {
@@ -151,6 +99,58 @@ void add_pool(Suite& suite, PoolGeometry g, DType dtype, Values values, bool ful
 }
 
 }  // namespace
+
+std::vector<PoolGeometry> pool_geometries() {
+  std::vector<PoolGeometry> list;
+  const auto add = [&](std::int64_t n, std::int64_t c, AxisGeometry d, AxisGeometry h, AxisGeometry w) {
+    PoolGeometry g;
+    g.n = n, g.c = c, g.axis = {d, h, w};
+    list.push_back(g);
+  };
+  const auto adapt = [&](std::int64_t n, std::int64_t c, AxisGeometry d, AxisGeometry h, AxisGeometry w) {
+    add(n, c, d, h, w);
+    list.back().adaptive = true;
+  };
+  const AxisGeometry one = axis(1, 1, 1);
+  add(2, 32, one, axis(12, 2, 2), axis(12, 2, 2));
+  add(3, 5, one, axis(9, 2, 2), axis(7, 2, 2));
+  add(2, 17, one, axis(8, 3, 2, 1, 1, 1), axis(9, 3, 2, 1, 1, 1));
+  add(1, 3, one, axis(10, 3, 1), axis(6, 2, 1));
+  add(2, 16, one, axis(11, 2, 3), axis(11, 2, 3));
+  add(2, 4, one, axis(10, 2, 2, 3), axis(10, 3, 1, 2, 2, 1));
+  add(2, 7, one, axis(7, 3, 2, 1, 0, 0, true), axis(8, 3, 2, 1, 1, 1, true));
+  add(2, 9, axis(5, 2, 2), axis(4, 2, 1), axis(6, 3, 2, 1, 1, 0));
+  add(3, 33, one, one, axis(20, 4, 3, 1, 2, 1));
+  add(2, 70, one, axis(7, 7, 1), axis(7, 7, 1));
+  add(2, 19, one, one, axis(12, 3, 3));
+  add(2, 20, axis(4, 2, 2), axis(6, 3, 3), axis(4, 1, 1));
+  add(20, 32, one, axis(28, 2, 2), axis(28, 2, 2));
+  add(0, 4, one, axis(4, 2, 2), axis(4, 2, 2));
+  add(2, 0, one, axis(4, 2, 2), axis(4, 2, 2));
+  add(2, 5, one, one, axis(9, 2, 1, 4, 3, 2));  // dilated beyond the padding, along one axis alone
+  add(1, 18, axis(5, 2, 2, 2, 1, 1), axis(6, 2, 3, 3, 2, 1, true), axis(7, 3, 2, 2, 3, 3, true));
+  add(2, 8, one, axis(3, 1, 2, 5), axis(4, 4, 4, 1, 3, 3));  // a dilation without a second tap
+  // Few channels and rows of several registers: strides up to and beyond those that rows are taken apart by,
+  // rows that windows share and rows that they skip, more rows of dx than are gathered in at a time.
+  add(2, 1, one, axis(7, 3, 1, 1, 1, 1), axis(41, 3, 1, 1, 1, 1));
+  add(2, 3, one, axis(9, 5, 1, 1, 2, 2), axis(40, 5, 2, 1, 2, 2));
+  add(1, 2, axis(5, 2, 2, 1, 1, 1), axis(8, 3, 1, 2, 2, 2), axis(37, 3, 3, 2, 2, 3));
+  add(2, 6, one, axis(6, 2, 2), axis(43, 2, 2, 5, 1, 0));
+  add(2, 1, one, axis(4, 1, 1), axis(90, 5, 16, 1, 2, 1));
+  add(2, 1, one, axis(4, 2, 1), axis(90, 20, 17, 1, 0, 3));
+  add(1, 1, one, axis(130, 3, 2, 1, 1, 1), axis(300, 3, 2, 1, 1, 1));
+  adapt(2, 1, one, adaptive_axis(8, 2), adaptive_axis(56, 7));
+  adapt(2, 3, one, one, adaptive_axis(7, 3));
+  adapt(2, 17, one, one, adaptive_axis(3, 8));                    // more windows than elements
+  adapt(2, 16, one, adaptive_axis(12, 4), adaptive_axis(10, 5));  // windows tile the input
+  adapt(3, 5, one, adaptive_axis(9, 4), adaptive_axis(5, 7));
+  adapt(1, 33, one, adaptive_axis(13, 1), adaptive_axis(1, 6));
+  adapt(2, 12, adaptive_axis(5, 3), adaptive_axis(4, 4), adaptive_axis(3, 5));
+  adapt(1, 1, adaptive_axis(2, 3), adaptive_axis(7, 5), adaptive_axis(6, 1));
+  adapt(0, 4, one, adaptive_axis(5, 2), adaptive_axis(4, 3));
+  adapt(2, 0, one, adaptive_axis(5, 2), adaptive_axis(4, 3));
+  return list;
+}
 
 void add_pools(Suite& suite) {
   for (const PoolGeometry& g : pool_geometries())

@@ -28,6 +28,9 @@ const char* refuse_reduce_extreme_shared(ReduceOp op, const ReduceGeometry& g, C
 void max_pool(const PoolGeometry& g, ConstView x, View y, View index);
 void max_pool_backward(const PoolGeometry& g, ConstView dy, ConstView index, View dx);
 void max_pool_gather(const PoolGeometry& g, ConstView x, ConstView index, View y);
+/// Taps in the window, as cuDNN counts maxima, to positions in the sample, as max_pool does, and back.
+void pool_taps_to_positions(const PoolGeometry& g, const std::int32_t* tap, View index);
+void pool_positions_to_taps(const PoolGeometry& g, ConstView index, std::int32_t* tap);
 void avg_pool(const PoolGeometry& g, ConstView x, View y);
 void avg_pool_backward(const PoolGeometry& g, ConstView dy, View dx);
 void unfold(const ConvGeometry& g, ConstView x, View columns);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <unordered_set>
 
@@ -69,19 +68,14 @@ struct Entered {
 
 using Engines = std::vector<CudnnEngine>;
 
-/// Those that the heuristic advises. It leaves out what can be seen of the shape, so plans may fail later.
-Engines advised(const dnn::Convolution& c, cudnnBackendHeurMode_t mode) {
-  if (mode == CUDNN_HEUR_MODE_FALLBACK) return {CudnnEngine::lanes};
-  Engines engines;
-  if (dnn::serves(CudnnEngine::winograd, c).fine()) engines.push_back(CudnnEngine::winograd);
-  engines.push_back(CudnnEngine::greedy);
-  engines.push_back(CudnnEngine::tiles);
-  return engines;
+Engines advised(const dnn::Operation& operation, cudnnBackendHeurMode_t mode) {
+  return mode == CUDNN_HEUR_MODE_FALLBACK ? Engines{CudnnEngine::lanes} : operation.advised();
 }
 
 std::vector<cudnnBackendNumericalNote_t> notes_of(CudnnEngine engine) {
   if (engine == CudnnEngine::winograd)
     return {CUDNN_NUMERICAL_NOTE_TENSOR_CORE, CUDNN_NUMERICAL_NOTE_WINOGRAD};
+  if (engine == CudnnEngine::racing) return {CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC};
   if (engine == CudnnEngine::lanes) return {};
   return {CUDNN_NUMERICAL_NOTE_TENSOR_CORE};
 }
@@ -91,7 +85,7 @@ cudnnStatus_t finalize_plan(Descriptor& d) {
       *dnn::find(dnn::element<cudnnBackendDescriptor_t>(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG));
   if (contexts().count(dnn::element<cudnnHandle_t>(d, CUDNN_ATTR_EXECUTION_PLAN_HANDLE)) == 0)
     return refuse("cudnnBackendFinalize(plan)", "the handle does not exist");
-  const dnn::Verdict verdict = dnn::serves(config.engine, dnn::convolution_of(*dnn::find(config.graph)));
+  const dnn::Verdict verdict = dnn::operation_of(*dnn::find(config.graph))->serves(config.engine);
   if (!verdict.fine()) return decline(verdict.why, verdict.status);
   d.graph = config.graph;
   d.engine = config.engine;
@@ -278,7 +272,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
   cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
   if (name == CUDNN_ATTR_ENGINEHEUR_RESULTS) {
     const auto graph = dnn::element<cudnnBackendDescriptor_t>(*d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
-    const Engines engines = advised(dnn::convolution_of(*dnn::find(graph)),
+    const Engines engines = advised(*dnn::operation_of(*dnn::find(graph)),
                                     dnn::element<cudnnBackendHeurMode_t>(*d, CUDNN_ATTR_ENGINEHEUR_MODE));
     there = static_cast<std::int64_t>(engines.size());
     status = hand_out(call, elements, wanted, engines, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, graph);
@@ -291,8 +285,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
     there = static_cast<std::int64_t>(notes.size());
     copy_out(notes, wanted, elements);
   } else {
-    copy_out(std::vector{dnn::workspace_of(d->engine, dnn::convolution_of(*dnn::find(d->graph)))}, wanted,
-             elements);
+    copy_out(std::vector{dnn::operation_of(*dnn::find(d->graph))->workspace(d->engine)}, wanted, elements);
   }
   if (count != nullptr) *count = there;
   return status;
@@ -312,47 +305,50 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   const Descriptor &p = *dnn::find(plan), &given = *dnn::find(pack);
   if (dnn::element<cudnnHandle_t>(p, CUDNN_ATTR_EXECUTION_PLAN_HANDLE) != handle)
     return refuse(call, "the plan was made for another handle");
-  const dnn::Convolution c = dnn::convolution_of(*dnn::find(p.graph));
-  std::array<const void*, 3> data{};
-  for (std::size_t i = 0; const dnn::Tensor* t : c.tensors()) {
-    data.at(i) = pointer_of(given, t->id);
-    if (data.at(i) == nullptr)
-      return refuse(call, fmt::format("the pack has no {}", t->name), CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+  const auto operation = dnn::operation_of(*dnn::find(p.graph));
+  const std::vector<dnn::Operand> operands = operation->operands();
+  std::vector<const void*> data;
+  for (const dnn::Operand& operand : operands) {
+    const dnn::Tensor& t = operand.tensor;
+    data.push_back(pointer_of(given, t.id));
+    if (data.back() == nullptr)
+      return refuse(call, fmt::format("the pack has no {}", t.name), CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
     const std::string why =
-        misplaced(t->name, data.at(i++), bytes_of(*t), static_cast<std::uint64_t>(t->alignment));
+        misplaced(t.name, data.back(), bytes_of(t), static_cast<std::uint64_t>(t.alignment));
     if (!why.empty()) return refuse(call, why);
   }
-  const void* const sum = &c.sum() == &c.x ? data[0] : &c.sum() == &c.w ? data[1] : data[2];
-  for (std::size_t i = 0; const dnn::Tensor* t : c.tensors()) {
-    if (t != &c.sum() && overlap(data.at(i), bytes_of(*t), sum, bytes_of(c.sum())))
-      return refuse(call, fmt::format("the sum lies over {}", t->name));
-    ++i;
-  }
-  const std::int64_t room = dnn::workspace_of(p.engine, c);
-  void* const workspace = given.values.count(CUDNN_ATTR_VARIANT_PACK_WORKSPACE) != 0
+  for (std::size_t i = 0; i < operands.size(); ++i)
+    for (std::size_t k = 0; k < operands.size(); ++k)
+      if (i != k && operands[i].written &&
+          overlap(data[i], bytes_of(operands[i].tensor), data[k], bytes_of(operands[k].tensor)))
+        return refuse(call, fmt::format("{}, which is written, lies over {}", operands[i].tensor.name,
+                                        operands[k].tensor.name));
+  const std::int64_t room = operation->workspace(p.engine);
+  void* const workspace = dnn::is_set(given, CUDNN_ATTR_VARIANT_PACK_WORKSPACE)
                               ? dnn::element<void*>(given, CUDNN_ATTR_VARIANT_PACK_WORKSPACE)
                               : nullptr;
   if (room > 0) {
     const auto bytes = static_cast<std::uint64_t>(room);
     const std::string why = misplaced("the workspace", workspace, bytes, 16);
     if (!why.empty()) return refuse(call, why, CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT);
-    for (std::size_t i = 0; const dnn::Tensor* t : c.tensors())
-      if (overlap(workspace, bytes, data.at(i++), bytes_of(*t)))
-        return refuse(call, fmt::format("the workspace lies over {}", t->name));
+    for (std::size_t i = 0; i < operands.size(); ++i)
+      if (overlap(workspace, bytes, data[i], bytes_of(operands[i].tensor)))
+        return refuse(call, fmt::format("the workspace lies over {}", operands[i].tensor.name));
   }
   const std::shared_ptr<Stream> queue = find_stream(handle->stream);
   if (queue == nullptr) return refuse(call, "the stream does not exist");
   ++counts.executions;
   counts.engine = p.engine;
   counts.workspace = room;
-  const cudaError_t error =
-      enqueue(queue, [c, room, workspace, sum, engine = p.engine, x = data[0], w = data[1], y = data[2]] {
-        const DeviceMemory::Access access;
-        // It is the library's now: what lay there is gone.
-        if (room > 0) std::memset(workspace, 0xff, static_cast<std::size_t>(room));
-        dnn::compute(engine, c, x, w, y);
-        trace_host_copy(const_cast<void*>(sum), nullptr, bytes_of(c.sum()));
-      });
+  const cudaError_t error = enqueue(queue, [operation, operands, data, room, workspace, engine = p.engine] {
+    const DeviceMemory::Access access;
+    // It is the library's now: what lay there is gone.
+    if (room > 0) std::memset(workspace, 0xff, static_cast<std::size_t>(room));
+    operation->compute(engine, data);
+    for (std::size_t i = 0; i < operands.size(); ++i)
+      if (operands[i].written)
+        trace_host_copy(const_cast<void*>(data[i]), nullptr, bytes_of(operands[i].tensor));
+  });
   return error == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 

@@ -36,9 +36,17 @@ enum cudnnDataType_t : int {
   CUDNN_DATA_FLOAT = 0,
   CUDNN_DATA_DOUBLE = 1,
   CUDNN_DATA_HALF = 2,
+  CUDNN_DATA_INT32 = 4,
   CUDNN_DATA_BFLOAT16 = 9,
 };
 enum cudnnConvolutionMode_t : int { CUDNN_CONVOLUTION = 0, CUDNN_CROSS_CORRELATION = 1 };
+enum cudnnNanPropagation_t : int { CUDNN_NOT_PROPAGATE_NAN = 0, CUDNN_PROPAGATE_NAN = 1 };
+enum cudnnResampleMode_t : int {
+  CUDNN_RESAMPLE_AVGPOOL_INCLUDE_PADDING = 2,
+  CUDNN_RESAMPLE_MAXPOOL = 3,
+  CUDNN_RESAMPLE_AVGPOOL_EXCLUDE_PADDING = 4,
+};
+enum cudnnPaddingMode_t : int { CUDNN_ZERO_PAD = 0, CUDNN_NEG_INF_PAD = 1 };
 enum cudnnBackendHeurMode_t : int {
   CUDNN_HEUR_MODE_INSTANT = 0,
   CUDNN_HEUR_MODE_B = 1,
@@ -70,6 +78,9 @@ enum cudnnBackendDescriptorType_t : int {
   CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR = 15,
   CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR = 16,
   CUDNN_BACKEND_TENSOR_DESCRIPTOR = 17,
+  CUDNN_BACKEND_RESAMPLE_DESCRIPTOR = 24,
+  CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR = 25,
+  CUDNN_BACKEND_OPERATION_RESAMPLE_BWD_DESCRIPTOR = 26,
 };
 enum cudnnBackendAttributeType_t : int {
   CUDNN_TYPE_HANDLE = 0,
@@ -81,8 +92,11 @@ enum cudnnBackendAttributeType_t : int {
   CUDNN_TYPE_VOID_PTR = 6,
   CUDNN_TYPE_CONVOLUTION_MODE = 7,
   CUDNN_TYPE_HEUR_MODE = 8,
+  CUDNN_TYPE_NAN_PROPOGATION = 10,
   CUDNN_TYPE_NUMERICAL_NOTE = 11,
   CUDNN_TYPE_BACKEND_DESCRIPTOR = 15,
+  CUDNN_TYPE_RESAMPLE_MODE = 21,
+  CUDNN_TYPE_PADDING_MODE = 22,
   CUDNN_TYPE_INT32 = 23,
 };
 enum cudnnBackendAttributeName_t : int {
@@ -130,6 +144,23 @@ enum cudnnBackendAttributeName_t : int {
   CUDNN_ATTR_VARIANT_PACK_WORKSPACE = 1003,
   CUDNN_ATTR_ENGINE_GLOBAL_INDEX = 1301,
   CUDNN_ATTR_ENGINE_NUMERICAL_NOTE = 1303,
+  CUDNN_ATTR_RESAMPLE_MODE = 1700,
+  CUDNN_ATTR_RESAMPLE_COMP_TYPE = 1701,
+  CUDNN_ATTR_RESAMPLE_SPATIAL_DIMS = 1702,
+  CUDNN_ATTR_RESAMPLE_POST_PADDINGS = 1703,
+  CUDNN_ATTR_RESAMPLE_PRE_PADDINGS = 1704,
+  CUDNN_ATTR_RESAMPLE_STRIDES = 1705,
+  CUDNN_ATTR_RESAMPLE_WINDOW_DIMS = 1706,
+  CUDNN_ATTR_RESAMPLE_NAN_PROPAGATION = 1707,
+  CUDNN_ATTR_RESAMPLE_PADDING_MODE = 1708,
+  CUDNN_ATTR_OPERATION_RESAMPLE_FWD_XDESC = 1710,
+  CUDNN_ATTR_OPERATION_RESAMPLE_FWD_YDESC = 1711,
+  CUDNN_ATTR_OPERATION_RESAMPLE_FWD_IDXDESC = 1712,
+  CUDNN_ATTR_OPERATION_RESAMPLE_FWD_DESC = 1716,
+  CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DXDESC = 1720,
+  CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DYDESC = 1721,
+  CUDNN_ATTR_OPERATION_RESAMPLE_BWD_IDXDESC = 1722,
+  CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DESC = 1725,
 };
 
 struct CudnnContext;
@@ -161,6 +192,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
 enum class CudnnEngine : std::int64_t {
   winograd,  ///< for 3 x 3 windows; notes it. Sums of another kind: its results would not keep the bound
   greedy,    ///< wants 1 GiB of workspace
+  racing,    ///< of pooling's gradients; notes other bits in every run, and does not keep the bound
   tiles,     ///< matrix unit; channels in runs of 16 bytes, the same padding on both sides
   lanes,     ///< FALLBACK: serves all, multiplies f32 as it is
 };

@@ -3,88 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
-#include <utility>
+#include <functional>
+#include <numeric>
+
+#include "core/numerics/half.h"
+#include "cuda/simt/cudnn_rules.h"
 
 namespace isobit::emulator::dnn {
 namespace {
 
-constexpr std::int64_t kMostAxes = 8;  // CUDNN_DIM_MAX
-
-/// What an attribute of a descriptor is.
-struct Rule {
-  cudnnBackendDescriptorType_t descriptor;
-  cudnnBackendAttributeName_t name;
-  cudnnBackendAttributeType_t type;
-  std::int64_t most = 1;  ///< elements
-  bool required = true;
-  bool read_only = false;
-};
-
-constexpr auto kForward = CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
-               kFilter = CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
-               kData = CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
-constexpr auto kPart = CUDNN_TYPE_BACKEND_DESCRIPTOR;
-
-constexpr Rule kRules[] = {
-    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE},
-    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, kMostAxes},
-    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, kMostAxes},
-    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64},
-    {CUDNN_BACKEND_TENSOR_DESCRIPTOR, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64},
-    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64},
-    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE},
-    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE},
-    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, kMostAxes},
-    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64,
-     kMostAxes},
-    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, kMostAxes},
-    {CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, kMostAxes},
-    {kForward, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, kPart},
-    {kForward, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, kPart},
-    {kForward, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, kPart},
-    {kForward, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, kPart},
-    {kForward, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT},
-    {kForward, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT},
-    {kData, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, kPart},
-    {kData, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, kPart},
-    {kData, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, kPart},
-    {kData, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, kPart},
-    {kData, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_TYPE_FLOAT},
-    {kData, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, CUDNN_TYPE_FLOAT},
-    {kFilter, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, kPart},
-    {kFilter, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, kPart},
-    {kFilter, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY, kPart},
-    {kFilter, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC, kPart},
-    {kFilter, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_TYPE_FLOAT},
-    {kFilter, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, CUDNN_TYPE_FLOAT},
-    {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_OPS, kPart},
-    {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE},
-    {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE},
-    {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, kPart},
-    {CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_RESULTS, kPart, 1 << 20, false, true},
-    {CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, CUDNN_ATTR_ENGINECFG_ENGINE, kPart, 1, false, true},
-    {CUDNN_BACKEND_ENGINE_DESCRIPTOR, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-     CUDNN_NUMERICAL_NOTE_TYPE_COUNT, false, true},
-    {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE},
-    {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, kPart},
-    {CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1,
-     false, true},
-    {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 1 << 20},
-    {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
-     1 << 20},
-    {CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, false},
-};
-
-Verdict bad(std::string why, cudnnStatus_t status = CUDNN_STATUS_BAD_PARAM) {
-  return {status, std::move(why)};
+bool is_operation(cudnnBackendDescriptorType_t type) {
+  return type == kForward || type == kData || type == kFilter || type == kPool || type == kPoolBackward;
 }
-
-using Extents = std::vector<std::int64_t>;
 
 Verdict judge_tensor(const Descriptor& d) {
   const auto type = element<cudnnDataType_t>(d, CUDNN_ATTR_TENSOR_DATA_TYPE);
-  if (type != CUDNN_DATA_FLOAT && type != CUDNN_DATA_HALF && type != CUDNN_DATA_BFLOAT16)
+  if (type != CUDNN_DATA_FLOAT && type != CUDNN_DATA_HALF && type != CUDNN_DATA_BFLOAT16 &&
+      type != CUDNN_DATA_INT32)
     return bad(fmt::format("data type {}", static_cast<int>(type)), CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE);
   const auto extent = elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_DIMENSIONS),
              stride = elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_STRIDES);
@@ -94,92 +29,9 @@ Verdict judge_tensor(const Descriptor& d) {
     for (const std::int64_t v : *all)
       if (v <= 0) return bad(fmt::format("an extent or a stride of {}", v));
   const auto alignment = element<std::int64_t>(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT);
-  const std::int64_t size = type == CUDNN_DATA_FLOAT ? 4 : 2;
+  const std::int64_t size = type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_INT32 ? 4 : 2;
   if (alignment <= 0 || alignment % size != 0)
     return bad(fmt::format("elements of {} bytes aligned to {}", size, alignment));
-  return {};
-}
-
-Verdict judge_convolution(const Descriptor& d) {
-  const auto axes = element<std::int64_t>(d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS);
-  if (axes < 2 || axes > 3) return bad(fmt::format("{} axes", axes));
-  for (const auto& [name, least] :
-       {std::pair{CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, 0}, std::pair{CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, 0},
-        std::pair{CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, 1},
-        std::pair{CUDNN_ATTR_CONVOLUTION_DILATIONS, 1}}) {
-    const auto values = elements<std::int64_t>(d, name);
-    if (static_cast<std::int64_t>(values.size()) != axes)
-      return bad(
-          fmt::format("{} values of attribute {} for {} axes", values.size(), static_cast<int>(name), axes));
-    if (*std::min_element(values.begin(), values.end()) < least)
-      return bad(fmt::format("a value below {} of attribute {}", least, static_cast<int>(name)));
-  }
-  if (element<cudnnDataType_t>(d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE) != CUDNN_DATA_FLOAT)
-    return bad("isobit sums in f32");
-  if (element<cudnnConvolutionMode_t>(d, CUDNN_ATTR_CONVOLUTION_CONV_MODE) != CUDNN_CROSS_CORRELATION)
-    return bad("isobit does not turn filters round");
-  return {};
-}
-
-/// The attributes of an operation: x, w, y, convolution, alpha, beta.
-std::array<cudnnBackendAttributeName_t, 6> attributes_of(cudnnBackendDescriptorType_t direction) {
-  if (direction == kForward)
-    return {
-        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
-        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
-        CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
-  if (direction == kData)
-    return {
-        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
-  return {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
-}
-
-Tensor tensor_of(const char* name, const Descriptor& d) {
-  return {name,
-          element<cudnnDataType_t>(d, CUDNN_ATTR_TENSOR_DATA_TYPE),
-          elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_DIMENSIONS),
-          elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_STRIDES),
-          element<std::int64_t>(d, CUDNN_ATTR_TENSOR_UNIQUE_ID),
-          element<std::int64_t>(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)};
-}
-
-Verdict judge_operation(const Descriptor& d) {
-  const auto names = attributes_of(d.type);
-  if (element<float>(d, names[4]) != 1 || element<float>(d, names[5]) != 0)
-    return bad("isobit scales nothing and adds to nothing");
-  const std::size_t rank = elements<std::int64_t>(*find(element<cudnnBackendDescriptor_t>(d, names[3])),
-                                                  CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS)
-                               .size() +
-                           2;
-  for (std::size_t i = 0; i < 3; ++i) {
-    const Descriptor& t = *find(element<cudnnBackendDescriptor_t>(d, names.at(i)));
-    if (elements<std::int64_t>(t, CUDNN_ATTR_TENSOR_DIMENSIONS).size() != rank)
-      return bad(fmt::format("a tensor that does not have {} axes", rank));
-  }
-  const Convolution c = convolution_of(d);
-  if (c.x.id == c.w.id || c.x.id == c.y.id || c.w.id == c.y.id)
-    return bad("tensors of one id", CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES);
-  if (c.x.extent[0] != c.y.extent[0] || c.w.extent[0] != c.y.extent[1])
-    return bad(fmt::format("{} and {} samples, {} and {} filters", c.x.extent[0], c.y.extent[0],
-                           c.w.extent[0], c.y.extent[1]));
-  if (c.x.extent[1] % c.w.extent[1] != 0 || c.w.extent[0] % c.groups() != 0)
-    return bad(fmt::format("{} channels by filters of {}, of which there are {}", c.x.extent[1],
-                           c.w.extent[1], c.w.extent[0]));
-  for (std::size_t i = 0; i < 3; ++i) {
-    const std::int64_t span =
-        c.in.at(i) + c.before.at(i) + c.after.at(i) - c.dilation.at(i) * (c.filter.at(i) - 1) - 1;
-    if (span < 0 || span / c.stride.at(i) + 1 != c.out.at(i))
-      return bad(fmt::format("an axis of {} padded by {} and {}, window {} in steps of {}, stride {}: not {}",
-                             c.in.at(i), c.before.at(i), c.after.at(i), c.filter.at(i), c.dilation.at(i),
-                             c.stride.at(i), c.out.at(i)));
-  }
   return {};
 }
 
@@ -197,7 +49,7 @@ Verdict judge_pack(const Descriptor& d) {
 bool fits(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t part) {
   switch (name) {
     case CUDNN_ATTR_OPERATIONGRAPH_OPS:
-      return part == kForward || part == kData || part == kFilter;
+      return is_operation(part);
     case CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH:
       return part == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR;
     case CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG:
@@ -206,6 +58,9 @@ bool fits(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t part) {
     case CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC:
     case CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC:
       return part == CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR;
+    case CUDNN_ATTR_OPERATION_RESAMPLE_FWD_DESC:
+    case CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DESC:
+      return part == CUDNN_BACKEND_RESAMPLE_DESCRIPTOR;
     default:
       return part == CUDNN_BACKEND_TENSOR_DESCRIPTOR;
   }
@@ -288,56 +143,73 @@ Verdict judge_whole(const Descriptor& d) {
       return judge_tensor(d);
     case CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR:
       return judge_convolution(d);
-    case kForward:
-    case kData:
-    case kFilter:
-      return judge_operation(d);
+    case CUDNN_BACKEND_RESAMPLE_DESCRIPTOR:
+      return judge_resample(d);
     case CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR:
       return judge_pack(d);
     default:
-      return {};
+      return is_operation(d.type) ? operation_of(d)->judge() : Verdict{};
   }
 }
 
-template <class T>
-std::vector<T> elements(const Descriptor& d, cudnnBackendAttributeName_t name) {
-  const Value& value = d.values.at(name);
-  std::vector<T> read(static_cast<std::size_t>(value.count));
-  std::memcpy(read.data(), value.bytes.data(), value.bytes.size());
-  return read;
-}
-template <class T>
-T element(const Descriptor& d, cudnnBackendAttributeName_t name) {
-  return elements<T>(d, name).front();
-}
-template std::vector<void*> elements<void*>(const Descriptor&, cudnnBackendAttributeName_t);
-template void* element<void*>(const Descriptor&, cudnnBackendAttributeName_t);
-template cudnnHandle_t element<cudnnHandle_t>(const Descriptor&, cudnnBackendAttributeName_t);
-template std::vector<std::int64_t> elements<std::int64_t>(const Descriptor&, cudnnBackendAttributeName_t);
-template cudnnBackendHeurMode_t element<cudnnBackendHeurMode_t>(const Descriptor&,
-                                                                cudnnBackendAttributeName_t);
-
-Convolution convolution_of(const Descriptor& d) {
+std::shared_ptr<const Operation> operation_of(const Descriptor& d) {
   if (d.type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)
-    return convolution_of(*find(element<cudnnBackendDescriptor_t>(d, CUDNN_ATTR_OPERATIONGRAPH_OPS)));
-  const auto names = attributes_of(d.type);
-  const auto part = [&](std::size_t i) -> const Descriptor& {
-    return *find(element<cudnnBackendDescriptor_t>(d, names.at(i)));
-  };
-  Convolution c{d.type, tensor_of("x", part(0)), tensor_of("w", part(1)), tensor_of("y", part(2))};
-  const std::size_t axes = c.x.extent.size() - 2;
-  const auto place = [&](const Extents& from, std::size_t first, std::array<std::int64_t, 3>& to) {
-    std::copy(from.begin() + static_cast<std::ptrdiff_t>(first), from.end(),
-              to.begin() + static_cast<std::ptrdiff_t>(3 - axes));
-  };
-  place(c.x.extent, 2, c.in);
-  place(c.w.extent, 2, c.filter);
-  place(c.y.extent, 2, c.out);
-  place(elements<std::int64_t>(part(3), CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), 0, c.before);
-  place(elements<std::int64_t>(part(3), CUDNN_ATTR_CONVOLUTION_POST_PADDINGS), 0, c.after);
-  place(elements<std::int64_t>(part(3), CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES), 0, c.stride);
-  place(elements<std::int64_t>(part(3), CUDNN_ATTR_CONVOLUTION_DILATIONS), 0, c.dilation);
-  return c;
+    return operation_of(part(d, CUDNN_ATTR_OPERATIONGRAPH_OPS));
+  return d.type == kPool || d.type == kPoolBackward ? resample_of(d) : convolution_of(d);
+}
+
+Tensor tensor_of(const char* name, const Descriptor& d) {
+  return {name,
+          element<cudnnDataType_t>(d, CUDNN_ATTR_TENSOR_DATA_TYPE),
+          elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_DIMENSIONS),
+          elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_STRIDES),
+          element<std::int64_t>(d, CUDNN_ATTR_TENSOR_UNIQUE_ID),
+          element<std::int64_t>(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)};
+}
+
+std::int64_t Tensor::numel() const {
+  return std::accumulate(extent.begin(), extent.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+bool Tensor::channels_last() const {
+  if (stride[1] != 1) return false;
+  std::int64_t next = extent[1];
+  for (std::size_t i = extent.size() - 1; i > 1; --i) {
+    if (stride[i] != next) return false;
+    next *= extent[i];
+  }
+  return stride[0] == next;
+}
+
+std::vector<float> load(const Tensor& t, const void* data) {
+  std::vector<float> values(static_cast<std::size_t>(t.numel()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (t.type == CUDNN_DATA_FLOAT) {
+      values[i] = static_cast<const float*>(data)[i];
+    } else {
+      const std::uint16_t bits = static_cast<const std::uint16_t*>(data)[i];
+      values[i] = t.type == CUDNN_DATA_HALF ? numerics::f16_to_f32(bits) : numerics::bf16_to_f32(bits);
+    }
+  }
+  return values;
+}
+
+void store(const Tensor& t, const std::vector<float>& values, const void* data) {
+  void* const to = const_cast<void*>(data);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (t.type == CUDNN_DATA_FLOAT)
+      static_cast<float*>(to)[i] = values[i];
+    else
+      static_cast<std::uint16_t*>(to)[i] =
+          t.type == CUDNN_DATA_HALF ? numerics::f32_to_f16(values[i]) : numerics::f32_to_bf16(values[i]);
+  }
+}
+
+Axes three_axes(const std::vector<std::int64_t>& from, std::size_t first, std::int64_t filler) {
+  Axes to{filler, filler, filler};
+  const std::size_t axes = from.size() - first;
+  for (std::size_t i = 0; i < axes && i < 3; ++i) to.at(3 - axes + i) = from[first + i];
+  return to;
 }
 
 }  // namespace isobit::emulator::dnn

@@ -1,7 +1,8 @@
 // Within the stand-in for cuDNN (cudnn.h): what a descriptor holds, what makes it one that may be finalized,
-// and the convolution that a graph of them says.
+// and the operation that a graph of them says.
 #pragma once
 #include <array>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -39,6 +40,9 @@ struct Verdict {
   std::string why;
   bool fine() const { return status == CUDNN_STATUS_SUCCESS; }
 };
+inline Verdict bad(std::string why, cudnnStatus_t status = CUDNN_STATUS_BAD_PARAM) {
+  return {status, std::move(why)};
+}
 
 std::size_t bytes_of(cudnnBackendAttributeType_t type);
 /// Whether these elements may be given to the descriptor, or read of it.
@@ -47,42 +51,73 @@ Verdict judge_attribute(const Descriptor& d, cudnnBackendAttributeName_t name,
 /// Whether the descriptor is complete and makes sense.
 Verdict judge_whole(const Descriptor& d);
 
+inline bool is_set(const Descriptor& d, cudnnBackendAttributeName_t name) {
+  return d.values.count(name) != 0;
+}
 /// The elements of an attribute that is set.
 template <class T>
-std::vector<T> elements(const Descriptor& d, cudnnBackendAttributeName_t name);
+std::vector<T> elements(const Descriptor& d, cudnnBackendAttributeName_t name) {
+  const Value& value = d.values.at(name);
+  std::vector<T> read(static_cast<std::size_t>(value.count));
+  std::memcpy(read.data(), value.bytes.data(), value.bytes.size());
+  return read;
+}
 template <class T>
-T element(const Descriptor& d, cudnnBackendAttributeName_t name);
+T element(const Descriptor& d, cudnnBackendAttributeName_t name) {
+  return elements<T>(d, name).front();
+}
+/// The descriptor that an attribute names, which exists.
+inline const Descriptor& part(const Descriptor& d, cudnnBackendAttributeName_t name) {
+  return *find(element<cudnnBackendDescriptor_t>(d, name));
+}
 
 struct Tensor {
   const char* name;
   cudnnDataType_t type;
   std::vector<std::int64_t> extent, stride;
   std::int64_t id, alignment;
-  std::uint64_t element_bytes() const { return type == CUDNN_DATA_FLOAT ? 4 : 2; }
+  std::uint64_t element_bytes() const { return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_INT32 ? 4 : 2; }
   std::int64_t numel() const;
   /// Channels next to each other, then the last axis, and so on, without holes.
   bool channels_last() const;
 };
+/// Of a finalized descriptor.
+Tensor tensor_of(const char* name, const Descriptor& d);
+/// A floating tensor's elements, and back: rounded to nearest.
+std::vector<float> load(const Tensor& t, const void* data);
+void store(const Tensor& t, const std::vector<float>& values, const void* data);
 
-/// x * w = y, of which one is the sum.
-struct Convolution {
-  cudnnBackendDescriptorType_t direction;
-  Tensor x, w, y;
-  /// Of three axes, of which the first may have been added.
-  std::array<std::int64_t, 3> in{1, 1, 1}, filter{1, 1, 1}, out{1, 1, 1}, before{}, after{}, stride{1, 1, 1},
-      dilation{1, 1, 1};
-  std::int64_t groups() const { return x.extent[1] / w.extent[1]; }
-  std::int64_t terms() const { return w.extent[1] * filter[0] * filter[1] * filter[2]; }
-  const Tensor& sum() const;
-  std::array<const Tensor*, 3> tensors() const { return {&x, &w, &y}; }
+/// Extents, paddings or strides of two or three axes as those of three: one that does nothing comes first.
+using Axes = std::array<std::int64_t, 3>;
+Axes three_axes(const std::vector<std::int64_t>& from, std::size_t first, std::int64_t filler);
+
+struct Operand {
+  Tensor tensor;
+  bool written = false;
 };
-/// Of an operation, or the operation of a graph.
-Convolution convolution_of(const Descriptor& d);
 
-/// Whether the engine serves the convolution, and what room it wants.
-Verdict serves(CudnnEngine engine, const Convolution& c);
-std::int64_t workspace_of(CudnnEngine engine, const Convolution& c);
-/// On the host, from and to device memory.
-void compute(CudnnEngine engine, const Convolution& c, const void* x, const void* w, const void* y);
+/// What is computed: of tensors that all lie channels last, on the host, from and to device memory.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+  /// Why a caller must not ask for it.
+  virtual Verdict judge() const = 0;
+  /// In the order in which `compute` is given their data.
+  virtual std::vector<Operand> operands() const = 0;
+  /// The engines that the heuristic advises, before those of the fallback. It leaves out what can be seen of
+  /// the shape, so plans may fail later.
+  virtual std::vector<CudnnEngine> advised() const = 0;
+  virtual Verdict serves(CudnnEngine engine) const = 0;
+  virtual std::int64_t workspace(CudnnEngine engine) const = 0;
+  virtual void compute(CudnnEngine engine, const std::vector<const void*>& data) const = 0;
+};
+/// Of a descriptor of an operation, complete, or of the graph that has it.
+std::shared_ptr<const Operation> operation_of(const Descriptor& d);
+
+/// Whether the descriptors of convolutions, and of how windows move over axes, make sense.
+Verdict judge_convolution(const Descriptor& d);
+Verdict judge_resample(const Descriptor& d);
+std::shared_ptr<const Operation> convolution_of(const Descriptor& d);
+std::shared_ptr<const Operation> resample_of(const Descriptor& d);
 
 }  // namespace isobit::emulator::dnn

@@ -1,4 +1,4 @@
-// In place of conv_cudnn.cu and cudnn.cu where the toolkit has no cudnn_graph.h.
+// In place of the *cudnn*.cu where the toolkit has no cudnn_graph.h.
 #include <isobit/error.h>
 
 #include "cuda/vendor/vendor.h"
@@ -27,6 +27,30 @@ const char* refuse_conv_backward_filter_cudnn(const ConvGeometry&, ConstView, Co
 }
 void conv_backward_filter_cudnn(const ConvGeometry&, ConstView, ConstView, View) {
   fail("conv_backward_filter", "{}", kAbsent);
+}
+const char* refuse_max_pool_cudnn(const PoolGeometry&, ConstView, View, View) {
+  return kAbsent;
+}
+void max_pool_cudnn(const PoolGeometry&, ConstView, View, View) {
+  fail("max_pool", "{}", kAbsent);
+}
+const char* refuse_max_pool_backward_cudnn(const PoolGeometry&, ConstView, ConstView, View) {
+  return kAbsent;
+}
+void max_pool_backward_cudnn(const PoolGeometry&, ConstView, ConstView, View) {
+  fail("max_pool_backward", "{}", kAbsent);
+}
+const char* refuse_avg_pool_cudnn(const PoolGeometry&, ConstView, View) {
+  return kAbsent;
+}
+void avg_pool_cudnn(const PoolGeometry&, ConstView, View) {
+  fail("avg_pool", "{}", kAbsent);
+}
+const char* refuse_avg_pool_backward_cudnn(const PoolGeometry&, ConstView, View) {
+  return kAbsent;
+}
+void avg_pool_backward_cudnn(const PoolGeometry&, ConstView, View) {
+  fail("avg_pool_backward", "{}", kAbsent);
 }
 
 }  // namespace isobit::gpu::vendor

@@ -5,10 +5,7 @@
 #include <isobit/error.h>
 
 #include <algorithm>
-#include <limits>
-#include <mutex>
 #include <optional>
-#include <set>
 
 #include "core/activation.h"
 #include "cuda/kernels/conv.cuh"
@@ -62,7 +59,6 @@ const Operation& operation_of(Direction direction) {
 }
 
 constexpr std::int64_t kX = 1, kW = 2, kY = 3;  // the tensors' ids
-constexpr std::int64_t kMostAligned = 16;       // bytes: more helps no kernel
 
 /// A convolution as cuDNN is asked for it.
 struct Problem {
@@ -87,40 +83,10 @@ DType multiplied(DType stored) {
                                              : DType::f32;
 }
 
-cudnnDataType_t type_of(DType dtype) {
-  return dtype == DType::f16    ? CUDNN_DATA_HALF
-         : dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16
-                                : CUDNN_DATA_FLOAT;
-}
-
-std::int64_t alignment_of(const void* data) {
-  const auto at = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data));
-  return std::min(at & -at, kMostAligned);
-}
-
-/// Axis 0 is more samples, when no window moves along it.
-bool of_samples(const AxisGeometry& a) {
-  return a.filter == 1 && a.stride == 1 && a.pad_before == 0 && a.pad_after == 0;
-}
-
-/// Extents [first, channels, axes...] of a dense tensor [first, axes..., channels].
-CudnnTensor channels_last(const char* name, std::int64_t id, DType dtype, std::vector<std::int64_t> extent,
-                          std::int64_t alignment) {
-  std::vector<std::int64_t> stride(extent.size());
-  stride[1] = 1;
-  std::int64_t next = extent[1];
-  for (std::size_t i = extent.size() - 1; i > 1; --i) {
-    stride[i] = next;
-    next *= extent[i];
-  }
-  stride[0] = next;
-  return {name, id, type_of(dtype), std::move(extent), std::move(stride), alignment};
-}
-
 std::vector<CudnnDescriptor> parts_of(const Problem& p) {
   const CudnnCall call = p.call();
   const ConvGeometry& g = p.g;
-  const std::size_t first = of_samples(g.axis[0]) ? 1 : 0;
+  const std::size_t first = first_axis(g.axis);
   const std::int64_t n = first == 1 ? g.n * g.axis[0].in : g.n;
   std::vector<std::int64_t> x{n, g.c}, w{g.k, g.c_per_group()}, y{n, g.k};
   std::vector<std::int64_t> before, after, stride, dilation;
@@ -133,17 +99,18 @@ std::vector<CudnnDescriptor> parts_of(const Problem& p) {
   const bool sum_is_x = p.direction == Direction::backward_input,
              sum_is_w = p.direction == Direction::backward_filter;
   const auto alignment = [&](const void* data, bool is_sum) {
-    return p.copies() && !is_sum ? kMostAligned : alignment_of(data);
+    return p.copies() && !is_sum ? kCudnnMostAligned : cudnn_alignment(data);
   };
   std::vector<CudnnDescriptor> parts;
-  parts.push_back(describe(channels_last("tensor x", kX, sum_is_x ? p.stored : p.multiplied, std::move(x),
-                                         alignment(p.x, sum_is_x)),
+  parts.push_back(describe(channels_last("tensor x", kX, cudnn_type(sum_is_x ? p.stored : p.multiplied),
+                                         std::move(x), alignment(p.x, sum_is_x)),
                            call));
-  parts.push_back(describe(
-      channels_last("tensor w", kW, sum_is_w ? p.stored : p.multiplied, std::move(w), kMostAligned), call));
+  parts.push_back(describe(channels_last("tensor w", kW, cudnn_type(sum_is_w ? p.stored : p.multiplied),
+                                         std::move(w), kCudnnMostAligned),
+                           call));
   const bool sum_is_y = p.direction == Direction::forward;
-  parts.push_back(describe(channels_last("tensor y", kY, sum_is_y ? p.stored : p.multiplied, std::move(y),
-                                         alignment(p.y, sum_is_y)),
+  parts.push_back(describe(channels_last("tensor y", kY, cudnn_type(sum_is_y ? p.stored : p.multiplied),
+                                         std::move(y), alignment(p.y, sum_is_y)),
                            call));
 
   CudnnDescriptor convolution(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "convolution", call);
@@ -185,20 +152,12 @@ std::shared_ptr<const CudnnPlan> plan_of(const Problem& p) {
                g.c,
                g.k,
                g.groups,
-               alignment_of(p.x),
-               alignment_of(p.y)};
+               cudnn_alignment(p.x),
+               cudnn_alignment(p.y)};
   for (const AxisGeometry& a : g.axis)
     for (const std::int64_t v : {a.in, a.filter, a.out, a.stride, a.dilation, a.pad_before, a.pad_after})
       key.push_back(v);
   return cudnn_plan(std::move(key), p.call(), [&] { return parts_of(p); });
-}
-
-/// A text that stays: plans, which know why there is none, are forgotten.
-const char* kept(const std::string& text) {
-  static auto& mutex = *new std::mutex;
-  static auto& texts = *new std::set<std::string>;
-  const std::lock_guard lock(mutex);
-  return texts.insert(text).first->c_str();
 }
 
 /// What tensor_cores refuse is refused here too: no build and no installed library changes what is chosen.
@@ -213,10 +172,7 @@ const char* refuse(const Problem& p) {
     if ((a.pad_before > 0 || a.pad_after > 0) && (a.mode != PadMode::constant || g.pad_value != 0))
       return "cuDNN pads with zeros";
   }
-  const std::int64_t sizes[] = {g.x_size(), g.w_size(), g.y_size()};
-  if (*std::min_element(std::begin(sizes), std::end(sizes)) == 0) return "cuDNN knows no empty tensors";
-  if (*std::max_element(std::begin(sizes), std::end(sizes)) > std::numeric_limits<std::int32_t>::max())
-    return "a tensor has 2^31 elements or more";
+  if (const char* why = refuse_sizes({g.x_size(), g.w_size(), g.y_size()})) return why;
   if (const char* why = refuse_cudnn()) return why;
   const auto plan = plan_of(p);
   return plan->refusal.empty() ? nullptr : kept(plan->refusal);

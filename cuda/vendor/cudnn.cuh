@@ -2,13 +2,17 @@
 // that are owned, plans that are searched for and kept. simt has a stand-in that checks every argument and
 // computes on the host.
 #pragma once
+#include <array>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/geometry.h"
 #include "cuda/runtime/platform.cuh"
+#include "isobit/dtype.h"
 #ifdef __CUDACC__
 #include <cudnn_graph.h>
 #else
@@ -101,6 +105,21 @@ struct CudnnTensor {
   std::int64_t alignment;  ///< bytes
 };
 CudnnDescriptor describe(const CudnnTensor& tensor, const CudnnCall& what);
+
+constexpr std::int64_t kCudnnMostAligned = 16;  ///< bytes: more helps no kernel
+/// What may be promised of where the data lies.
+std::int64_t cudnn_alignment(const void* data);
+/// f16, bf16 or f32.
+cudnnDataType_t cudnn_type(DType dtype);
+/// Extents [first, channels, axes...] of a dense tensor [first, axes..., channels].
+CudnnTensor channels_last(const char* name, std::int64_t id, cudnnDataType_t type,
+                          std::vector<std::int64_t> extent, std::int64_t alignment);
+/// Axis 0 is more samples, when no window moves along it: 1, else 0, the first axis that the library is told.
+std::size_t first_axis(const std::array<AxisGeometry, 3>& axis);
+/// Why the library takes no tensors of these sizes, null when it does.
+const char* refuse_sizes(std::initializer_list<std::int64_t> elements);
+/// A text that stays: plans, which know why there is none, are forgotten.
+const char* kept(const std::string& text);
 
 /// An operation that the library has an engine for, or why it has none.
 struct CudnnPlan {

@@ -1,5 +1,6 @@
 // Fast mode's algorithms that NVIDIA's libraries compute (isobit/arithmetic.h), in the seam's signature,
-// beside our own tensor_cores. They are the last of their lists: asked for by name, or chosen by time. Where
+// beside our own tensor_cores. They are the last of their lists: asked for by name, or chosen by time (those
+// of pooling by name alone). Where
 // a library is missing, or refuses the problem, refuse_... says so. (docs/fast-mode.md)
 #pragma once
 #include "core/backend.h"
@@ -16,5 +17,14 @@ const char* refuse_conv_backward_input_cudnn(const ConvGeometry& g, ConstView dy
 void conv_backward_input_cudnn(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 const char* refuse_conv_backward_filter_cudnn(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
 void conv_backward_filter_cudnn(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+
+const char* refuse_max_pool_cudnn(const PoolGeometry& g, ConstView x, View y, View index);
+void max_pool_cudnn(const PoolGeometry& g, ConstView x, View y, View index);
+const char* refuse_max_pool_backward_cudnn(const PoolGeometry& g, ConstView dy, ConstView index, View dx);
+void max_pool_backward_cudnn(const PoolGeometry& g, ConstView dy, ConstView index, View dx);
+const char* refuse_avg_pool_cudnn(const PoolGeometry& g, ConstView x, View y);
+void avg_pool_cudnn(const PoolGeometry& g, ConstView x, View y);
+const char* refuse_avg_pool_backward_cudnn(const PoolGeometry& g, ConstView dy, View dx);
+void avg_pool_backward_cudnn(const PoolGeometry& g, ConstView dy, View dx);
 
 }  // namespace isobit::gpu::vendor

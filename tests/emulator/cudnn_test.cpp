@@ -1,69 +1,19 @@
 // The stand-in for cuDNN: a convolution whose graph is described well is computed, in the stream's order; one
 // that the library would refuse, or compute as rubbish, is refused.
-#include "cuda/simt/cudnn.h"
-
 #include <algorithm>
 #include <functional>
 
-#include "tests/emulator/faults.h"
+#include "tests/emulator/cudnn_graph.h"
 
 namespace isobit::emulator {
 namespace {
 
-using Extents = std::vector<std::int64_t>;
-using Descriptor = cudnnBackendDescriptor_t;
-constexpr cudnnStatus_t kFine = CUDNN_STATUS_SUCCESS;
-
-/// A tensor as a test may spoil it; x[1, 4, 3, 3], w[4, 4, 2, 2], y[1, 4, 2, 2].
-struct Described {
-  std::int64_t id;
-  Extents extent, stride;
-  cudnnDataType_t type = CUDNN_DATA_FLOAT;
-  std::int64_t alignment = 16;
-};
-Extents channels_last(const Extents& e) {
-  return {e[1] * e[2] * e[3], 1, e[3] * e[1], e[1]};
-}
-Described described(std::int64_t id, const Extents& e) {
-  return {id, e, channels_last(e)};
-}
-
-class Cudnn : public Simt {
+/// x[1, 4, 3, 3], w[4, 4, 2, 2], y[1, 4, 2, 2].
+class Cudnn : public CudnnGraph {
  protected:
-  Cudnn() { EXPECT_EQ(cudnnCreate(&handle), kFine); }
-  ~Cudnn() override {
-    cudnn_plant(0, kFine);
-    clear();
-    EXPECT_EQ(cudnn_counts().descriptors, 0);
-    EXPECT_EQ(cudnnDestroy(handle), kFine);
-  }
-
-  Descriptor made(cudnnBackendDescriptorType_t type) {
-    Descriptor d = nullptr;
-    EXPECT_EQ(cudnnBackendCreateDescriptor(type, &d), kFine);
-    all.push_back(d);
-    return d;
-  }
-  void clear() {
-    for (Descriptor d : all) EXPECT_EQ(cudnnBackendDestroyDescriptor(d), kFine);
-    all.clear();
-  }
-  template <class T>
-  static cudnnStatus_t set(Descriptor d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                           const std::vector<T>& values) {
-    return cudnnBackendSetAttribute(d, name, type, static_cast<std::int64_t>(values.size()), values.data());
-  }
-  static cudnnStatus_t set_part(Descriptor d, cudnnBackendAttributeName_t name, Descriptor part) {
-    return cudnnBackendSetAttribute(d, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &part);
-  }
-  Descriptor tensor(const Described& t) {
-    Descriptor d = made(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-    EXPECT_EQ(set(d, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, std::vector{t.type}), kFine);
-    EXPECT_EQ(set(d, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, t.extent), kFine);
-    EXPECT_EQ(set(d, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, t.stride), kFine);
-    EXPECT_EQ(set(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, Extents{t.id}), kFine);
-    EXPECT_EQ(set(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, Extents{t.alignment}), kFine);
-    return d;
+  Cudnn() {
+    ids = {1, 2, 3};
+    data = {x_data, w_data, y_data};
   }
   Descriptor convolution() {
     Descriptor d = made(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
@@ -97,62 +47,18 @@ class Cudnn : public Simt {
     EXPECT_EQ(
         set(operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, std::vector{0.0F}),
         kFine);
-    if (const cudnnStatus_t s = cudnnBackendFinalize(operation); s != kFine) return s;
-    Descriptor graph = made(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-    EXPECT_EQ(set(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, std::vector{handle}), kFine);
-    EXPECT_EQ(set_part(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, operation), kFine);
-    if (const cudnnStatus_t s = cudnnBackendFinalize(graph); s != kFine) return s;
     const bool last = engine == CudnnEngine::lanes;
-    Descriptor heuristic = made(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-    EXPECT_EQ(set_part(heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph), kFine);
-    EXPECT_EQ(set(heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE,
-                  std::vector{last ? CUDNN_HEUR_MODE_FALLBACK : CUDNN_HEUR_MODE_A}),
-              kFine);
-    if (const cudnnStatus_t s = cudnnBackendFinalize(heuristic); s != kFine) return s;
-    std::int64_t count = 0;
-    EXPECT_EQ(cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                       CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr),
-              kFine);
-    EXPECT_GE(count, last ? 1 : 2);
-    std::vector<Descriptor> configs;
-    for (std::int64_t i = 0; i < count; ++i) configs.push_back(made(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR));
-    EXPECT_EQ(cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                       CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count, configs.data()),
-              kFine);
-    EXPECT_EQ(count, last ? 1 : 2) << "greedy, tiles; fewer than were announced";
-    configs.resize(static_cast<std::size_t>(count));
-    Descriptor built = made(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    EXPECT_EQ(set(built, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, std::vector{handle}), kFine);
-    EXPECT_EQ(set_part(built, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
-                       engine == CudnnEngine::greedy ? configs.front() : configs.back()),
-              kFine);
-    if (const cudnnStatus_t s = cudnnBackendFinalize(built); s != kFine) return s;
-    plan = built;
-    return kFine;
-  }
-  cudnnStatus_t run() {
-    Descriptor pack = made(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-    EXPECT_EQ(set(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, ids), kFine);
-    EXPECT_EQ(set(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, data), kFine);
-    EXPECT_EQ(set(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, std::vector{workspace}),
-              kFine);
-    if (const cudnnStatus_t s = cudnnBackendFinalize(pack); s != kFine) return s;
-    return cudnnBackendExecute(handle, plan, pack);
+    // Greedy, tiles; or lanes.
+    return plan_of(operation, engine == CudnnEngine::tiles ? 1 : 0, last ? 1 : 2, last);
   }
   bool refused(CudnnEngine engine = CudnnEngine::tiles) { return build(engine) != kFine || run() != kFine; }
 
-  cudnnHandle_t handle = nullptr;
-  std::vector<Descriptor> all;
   Described x = described(1, {1, 4, 3, 3}), w = described(2, {4, 4, 2, 2}), y = described(3, {1, 4, 2, 2});
   Extents before{0, 0}, after{0, 0}, strides{1, 1}, dilations{1, 1};
   float alpha = 1;
-  Descriptor plan = nullptr;
   float* const x_data = device(counting(36));
   float* const w_data = device(std::vector<float>(64, 1));
   float* const y_data = device(std::vector<float>(16, -1));
-  Extents ids{1, 2, 3};
-  std::vector<void*> data{x_data, w_data, y_data};
-  void* workspace = nullptr;
 };
 
 TEST_F(Cudnn, ConvolvesWhatIsDescribedWell) {

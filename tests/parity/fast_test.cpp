@@ -20,6 +20,8 @@ namespace isobit::parity {
 namespace {
 
 constexpr const char* kKernels[] = {"matmul", "conv_forward", "conv_backward_input", "conv_backward_filter"};
+/// Fast algorithms that are there by name alone.
+constexpr const char* kByName[] = {"max_pool", "max_pool_backward", "avg_pool", "avg_pool_backward"};
 
 bool is_fast(const std::string& algorithm) {
   return algorithm.starts_with("tensor_cores") || algorithm == "cublaslt" || algorithm == "cudnn" ||
@@ -57,7 +59,9 @@ TEST_F(Fast, EveryAlgorithmKeepsTheBoundAndTheBoundTells) {
   EXPECT_TRUE(report.ok());
   EXPECT_EQ(report.blind, 0);
   EXPECT_TRUE(report.without.empty());
-  for (const char* kernel : kKernels)
+  std::vector<std::string> kernels(std::begin(kKernels), std::end(kKernels));
+  kernels.insert(kernels.end(), std::begin(kByName), std::end(kByName));
+  for (const std::string& kernel : kernels)
     for (const std::string& algorithm : fast_algorithms(device, kernel)) {
       std::int64_t elements = 0;
       for (const verify::FastTally& t : report.tallies)
@@ -67,9 +71,12 @@ TEST_F(Fast, EveryAlgorithmKeepsTheBoundAndTheBoundTells) {
   ASSERT_FALSE(report.tallies.empty());
   for (const verify::FastTally& t : report.tallies) {
     EXPECT_LE(t.largest, 1);
-    EXPECT_EQ(t.integer_problems, t.problems);
+    // Thirds of whole numbers are rounded.
+    EXPECT_GE(t.integer_problems, t.kernel.starts_with("avg_pool") ? 1 : t.problems);
     if (t.elements < 1000) continue;  // of few, chance may choose such as tell nothing
-    EXPECT_GT(t.largest, 0) << "rounding must show: " << t.kernel << " " << t.algorithm;
+    if (t.kernel != "max_pool") {
+      EXPECT_GT(t.largest, 0) << "rounding must show: " << t.kernel << " " << t.algorithm;
+    }
     EXPECT_GT(t.zeros_refused, 0.8) << t.kernel << " " << name_of(t.math) << " " << name_of(t.dtype);
     EXPECT_GT(t.missing_refused, 0.3) << t.kernel << " " << name_of(t.math) << " " << name_of(t.dtype);
   }

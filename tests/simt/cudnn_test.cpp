@@ -1,25 +1,8 @@
 // Fast mode's convolutions by cuDNN: what the wrapper makes of the stand-in's engines, limits and failures.
-#include <gtest/gtest.h>
-#include <isobit/algorithms.h>
-#include <isobit/arithmetic.h>
-#include <isobit/ops.h>
-#include <isobit/random.h>
-
-#include <functional>
-
-#include "core/backend.h"
-#include "cuda/simt/cudnn.h"
+#include "tests/simt/cudnn_support.h"
 
 namespace isobit {
 namespace {
-
-using emulator::cudnn_counts;
-using emulator::cudnn_plant;
-using emulator::CudnnEngine;
-
-Tensor numbers(const Shape& shape, const char* stream, DType dtype = DType::f32) {
-  return random_normal(shape, random_key(Seed{5}, stream), 0, 1).to(dtype).to(Device::simt());
-}
 
 class FastCudnn : public testing::Test {
  protected:
@@ -30,18 +13,6 @@ class FastCudnn : public testing::Test {
   const ForcedAlgorithm forward{device, "conv_forward", "cudnn"},
       input{device, "conv_backward_input", "cudnn"}, filter{device, "conv_backward_filter", "cudnn"};
 };
-
-std::string message_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
-}
-bool says(const std::string& text, const char* what) {
-  return text.find(what) != std::string::npos;
-}
 
 TEST_F(FastCudnn, TakesTheFirstEngineThatKeepsTheBoundAndTheWorkspace) {
   // Of 3 x 3 windows the stand-in advises Winograd first, then one that wants a gibibyte.
