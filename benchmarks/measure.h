@@ -1,6 +1,7 @@
 // What is measured and how: one problem at a time, ours and the peers' in turns, beside a verified result.
 #pragma once
 #include <isobit/arithmetic.h>
+#include <isobit/device_limits.h>
 #include <isobit/tensor.h>
 
 #include <functional>
@@ -24,7 +25,10 @@ struct Settings {
   /// Algorithms of the device that are peers: they run beside ours in this process, in `math`, or where that
   /// is exact in Math::fast.
   std::vector<std::string> rivals;
-  bool cached = false;         ///< also with weights that do not change between calls
+  bool cached = false;  ///< also with weights that do not change between calls
+  /// Our calls (and rivals') find nothing in the device's second-level cache: it is overwritten before each,
+  /// outside of the time. A GPU's alone.
+  bool cold = false;
   int rounds = 7;              ///< turns of each side, at least 3 ...
   double turn_seconds = 0.02;  ///< how long a turn is at least
   double row_seconds = 8;      ///< ... but no more of them when a row takes longer than this
@@ -34,12 +38,20 @@ struct Settings {
 
 /// What the machine can do at most, measured in this process with the same number of threads.
 struct Machine {
-  double peak_gflops = 0;    ///< f32 multiply-adds from registers; 0 where it is not known (GPUs)
+  double peak_gflops = 0;    ///< f32 multiply-adds from registers; 0 where it is not known
   double bandwidth_gbs = 0;  ///< streams from memory to other memory
   double update_gbs = 0;     ///< streams that overwrite what they read
-  /// Measures on the CPU, and keeps the best that was seen: a busy machine is slower now than it was, or will
-  /// be.
+  /// Of a GPU, every unit that it has, f32 among them (isobit/device_limits.h); empty for the CPU.
+  std::vector<DeviceLimits::Unit> units;
+  std::int64_t cache_bytes = 0;  ///< of a GPU's second-level cache; 0: not known
+  bool emulated = false;         ///< its times say nothing of a GPU
+  /// Measures on the settings' device, and keeps the best that was seen: a busy machine is slower now than it
+  /// was, or will be.
   void measure(const Settings& settings, int peak_rounds, int bandwidth_rounds);
+  /// The unit whose peak shares are of: on a GPU that of the arithmetic ("tf32" of fast f32, "f64"), where it
+  /// is known, else "f32".
+  std::string unit_of(DType dtype, Math math) const;
+  double peak_of(const std::string& unit) const;  ///< GFLOP/s; 0 where it is not known
 };
 
 /// What the definition says of a result.
@@ -84,6 +96,7 @@ struct Row {
   std::string name, direction, algorithm;
   std::int64_t batch = 0;
   DType dtype = DType::f32;
+  Math math = Math::exact;
   double flops = 0, bytes = 0;
   bool in_place = false;
   Spread seconds;

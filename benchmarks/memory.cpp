@@ -231,10 +231,11 @@ Problem optimizer_problem(const std::string& name, const Shape& shape, DType dty
 int run_memory(const RunOptions& options, MemoryFamily family, std::int64_t elements,
                const std::string& directions, DType dtype) {
   // Each tensor at least twice the largest cache.
+  const std::int64_t cache = std::max(largest_cache(), device_cache_bytes(options.settings.device));
   const std::int64_t count = elements > 0
                                  ? elements
-                                 : std::clamp<std::int64_t>(largest_cache() * 2 / size_of(dtype),
-                                                            std::int64_t{1} << 24, std::int64_t{1} << 26);
+                                 : std::clamp<std::int64_t>(cache * 2 / size_of(dtype), std::int64_t{1} << 24,
+                                                            std::int64_t{1} << 26);
   const std::vector<Direction> wanted = parse_directions(directions);
   const Settings& settings = options.settings;
   std::vector<Group> groups;

@@ -58,6 +58,7 @@ nlohmann::ordered_json to_json(const Row& row, const Machine& machine) {
                            {"first_milliseconds", row.first_seconds * 1e3},
                            {"gflops", row.gflops()},
                            {"percent_of_peak", or_null(row.percent_of_peak(machine))},
+                           {"peak_unit", machine.unit_of(row.dtype, row.math)},
                            {"gbs", row.gbs()},
                            {"percent_of_bandwidth", or_null(row.percent_of_bandwidth(machine))},
                            {"peak_memory", row.peak_memory},
@@ -89,15 +90,30 @@ double median_of(const std::vector<double>& values) {
 
 }  // namespace
 
+nlohmann::ordered_json peaks_of(const Machine& machine) {
+  nlohmann::ordered_json j = nlohmann::ordered_json::object();
+  if (machine.peak_gflops > 0) j["f32"] = machine.peak_gflops;
+  for (const DeviceLimits::Unit& unit : machine.units) j[unit.name] = or_null(unit.gflops);
+  return j;
+}
+
 Table::Table(std::FILE* to, const Settings& settings, const Machine& machine) : to_(to) {
   const bool device_clock = !(settings.device == Device::cpu());
   fmt::print(to_, "{}, {} thread{}, {}", settings.device, settings.threads, settings.threads == 1 ? "" : "s",
              device_clock                   ? "the device's clock"
              : settings.by_processor_time() ? "processor time"
                                             : "wall time");
-  if (machine.peak_gflops > 0)
-    fmt::print(to_, "; measured here: peak {:.1f} GFLOP/s f32, memory {:.1f} GB/s ({:.1f} in place)",
-               machine.peak_gflops, machine.bandwidth_gbs, machine.update_gbs);
+  if (machine.peak_gflops > 0) {
+    fmt::print(to_, "; measured here: peak {:.1f} GFLOP/s f32", machine.peak_gflops);
+    for (const DeviceLimits::Unit& unit : machine.units)
+      if (unit.name != "f32") fmt::print(to_, ", {:.1f} {}", unit.gflops, unit.name);
+    fmt::print(to_, ", memory {:.1f} GB/s ({:.1f} in place)", machine.bandwidth_gbs, machine.update_gbs);
+  }
+  if (machine.cache_bytes > 0)
+    fmt::print(to_, "; second-level cache of {:.1f} MiB, {}",
+               static_cast<double>(machine.cache_bytes) / (1 << 20),
+               settings.cold ? "overwritten before every call" : "as the calls before leave it");
+  if (machine.emulated) fmt::print(to_, "; emulated: no time here says anything of a GPU");
   if (settings.math != Math::exact)
     fmt::print(to_, "; arithmetic {}, verified as the largest share of its bound", describe(settings.math));
   fmt::print(to_, "\n");
@@ -185,17 +201,23 @@ void print_summary(std::FILE* to, const std::vector<Row>& rows, const Machine& m
 nlohmann::ordered_json to_json(const std::string& bench, const std::vector<Row>& rows,
                                const Settings& settings, const Machine& machine) {
   const bool device_clock = !(settings.device == Device::cpu());
-  nlohmann::ordered_json j{{"bench", bench},
-                           {"device", settings.device.name()},
-                           {"threads", settings.threads},
-                           {"math", name_of(settings.math)},
-                           {"clock", device_clock                   ? "device"
-                                     : settings.by_processor_time() ? "processor"
-                                                                    : "wall"},
-                           {"peak_gflops", or_null(machine.peak_gflops)},
-                           {"bandwidth_gbs", or_null(machine.bandwidth_gbs)},
-                           {"update_gbs", or_null(machine.update_gbs)},
-                           {"rows", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json j{
+      {"bench", bench},
+      {"device", settings.device.name()},
+      {"threads", settings.threads},
+      {"math", name_of(settings.math)},
+      {"clock", device_clock                   ? "device"
+                : settings.by_processor_time() ? "processor"
+                                               : "wall"},
+      {"emulated", machine.emulated},
+      {"cache", settings.cold ? "cold" : "warm"},
+      {"cache_bytes",
+       machine.cache_bytes > 0 ? nlohmann::ordered_json(machine.cache_bytes) : nlohmann::ordered_json()},
+      {"peak_gflops", or_null(machine.peak_gflops)},
+      {"peaks", peaks_of(machine)},
+      {"bandwidth_gbs", or_null(machine.bandwidth_gbs)},
+      {"update_gbs", or_null(machine.update_gbs)},
+      {"rows", nlohmann::ordered_json::array()}};
   for (const Row& row : rows) j["rows"].push_back(to_json(row, machine));
   for (const Cliff& cliff : cliffs(rows))
     j["cliffs"].push_back({{"series", cliff.series},

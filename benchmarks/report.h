@@ -29,8 +29,11 @@ Ratios ratios(const std::vector<Row>& rows, bool cached);
 /// The last lines: means, medians for each direction, the worst row.
 void print_summary(std::FILE* to, const std::vector<Row>& rows, const Machine& machine);
 
-/// {"bench", "device", "dtype", "threads", "clock", "peak_gflops", "bandwidth_gbs", "rows", "geomean_ratio",
-/// "worst_ratio"}; docs/benchmarks.md says what the keys of a row mean.
+/// {"f32": GFLOP/s, ...}: the peak of every unit that was measured.
+nlohmann::ordered_json peaks_of(const Machine& machine);
+
+/// {"bench", "device", "threads", "clock", "peaks", "bandwidth_gbs", "rows", "geomean_ratio", "worst_ratio",
+/// ...}; docs/benchmarks.md says what the keys mean.
 nlohmann::ordered_json to_json(const std::string& bench, const std::vector<Row>& rows,
                                const Settings& settings, const Machine& machine);
 

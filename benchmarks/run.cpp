@@ -26,6 +26,17 @@ std::string why_not_measured(const Settings& settings) {
   return {};
 }
 
+// Only what runs in this process on a device with a cache of its own can be made to start cold.
+void refuse_cold(const Settings& settings, const std::string& peers) {
+  if (device_cache_bytes(settings.device) == 0)
+    fail("bench", "cold caches on {}: only a GPU's second-level cache can be flushed", settings.device);
+  if (!peers.empty())
+    fail(
+        "bench",
+        "cold caches beside the peers {}: processes of their own keep theirs warm; cudnn and cublaslt do not",
+        peers);
+}
+
 }  // namespace
 
 bool report_not_measured(const std::string& bench, const RunOptions& options) {
@@ -51,6 +62,7 @@ int run(const std::string& bench, const RunOptions& options, bool memory, const 
   settings.rivals = take_rivals(others);
   set_threads(settings.threads);
   std::FILE* const to = options.json ? stderr : stdout;
+  if (settings.cold) refuse_cold(settings, others);
   const auto peers = start_peers(others, settings);
   Machine machine;
   machine.measure(settings, 12, 3);

@@ -12,6 +12,8 @@
 #include <memory>
 #include <vector>
 
+#include "benchmarks/report.h"
+
 namespace isobit::bench {
 namespace {
 
@@ -233,19 +235,24 @@ int run_train(const RunOptions& options, const std::string& model, std::int64_t 
 
   const auto samples = static_cast<double>(batch);
   const PeerRow* best = row.best();
+  const std::string unit = machine.unit_of(row.dtype, row.math);
+  const double peak = machine.peak_of(unit);
   if (!options.json) {
     fmt::print("{} batch {} on {}, {} thread{}, {} time, {} turns, median (least to most)", model, batch,
                device, settings.threads, settings.threads == 1 ? "" : "s",
-               settings.by_processor_time() ? "processor" : "wall", row.rounds);
-    if (machine.peak_gflops > 0) fmt::print("; peak {:.1f} GFLOP/s f32", machine.peak_gflops);
-    fmt::print("\n{}\n", rate_line("isobit", row.seconds, samples, p.flops, machine.peak_gflops));
+               !(device == Device::cpu())     ? "the device's"
+               : settings.by_processor_time() ? "processor"
+                                              : "wall",
+               row.rounds);
+    if (peak > 0) fmt::print("; peak {:.1f} GFLOP/s {}", peak, unit);
+    if (machine.emulated) fmt::print("; emulated: no time here says anything of a GPU");
+    fmt::print("\n{}\n", rate_line("isobit", row.seconds, samples, p.flops, peak));
     for (const PeerRow& peer : row.peers) {
       const std::string name = peer.name + " " + peer.variant;
       if (!peer.why.empty())
         fmt::print("  {:<24} {}\n", peer.name, peer.why);
       else
-        fmt::print("{}  ratio {:.3f}\n", rate_line(name, peer.seconds, samples, p.flops, machine.peak_gflops),
-                   peer.ratio);
+        fmt::print("{}  ratio {:.3f}\n", rate_line(name, peer.seconds, samples, p.flops, peak), peer.ratio);
     }
     if (cpu_seconds > 0) fmt::print("  on the CPU {:.3f} ms a step\n", cpu_seconds * 1e3);
     if (settings.math == Math::exact)
@@ -266,17 +273,19 @@ int run_train(const RunOptions& options, const std::string& model, std::int64_t 
         {"batch", batch},
         {"device", device.name()},
         {"threads", settings.threads},
+        {"emulated", machine.emulated},
         {"peak_gflops", or_null(machine.peak_gflops)},
+        {"peaks", peaks_of(machine)},
+        {"peak_unit", unit},
         {"milliseconds", row.seconds.median * 1e3},
         {"best", row.seconds.low * 1e3},
         {"worst", row.seconds.high * 1e3},
         {"rounds", row.rounds},
+        {"first_milliseconds", row.first_seconds * 1e3},
         {"samples_per_second", samples / row.seconds.median},
         {"ours", samples / row.seconds.median},
         {"gflops", row.gflops()},
-        {"percent_of_peak", machine.peak_gflops > 0
-                                ? nlohmann::ordered_json(100 * row.gflops() / machine.peak_gflops)
-                                : nlohmann::ordered_json()},
+        {"percent_of_peak", or_null(row.percent_of_peak(machine))},
         {"peak_memory", row.peak_memory},
         {"cpu_milliseconds", or_null(cpu_seconds * 1e3)},
         {"digest", digest},

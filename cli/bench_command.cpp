@@ -25,7 +25,8 @@ namespace {
 
 struct BenchArguments {
   std::string device = "cpu", dtype = "f32", padding = "same", math = "exact", mode = "constant",
-              model = "lenet", shapes, plan, directions = "fwd,bwd_d,bwd_w", sizes = "256,512,1024,2048";
+              model = "lenet", cache = "warm", shapes, plan, directions = "fwd,bwd_d,bwd_w",
+              sizes = "256,512,1024,2048";
   std::int64_t batch = 32, channels = 64, size = 28, filters = 64, kernel = 3, stride = 1, groups = 1,
                elements = 0;
   bench::RunOptions run;
@@ -84,6 +85,11 @@ void declare_table(CLI::App& sub, const std::shared_ptr<BenchArguments>& a) {
   sub.add_option("--repeat", run.settings.rounds, "Timed turns of each side")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  sub.add_option("--cache", a->cache,
+                 "warm: as the calls before leave it; cold: a GPU's second-level cache is overwritten before "
+                 "each call, outside of the time")
+      ->check(CLI::IsMember({"warm", "cold"}))
+      ->capture_default_str();
   sub.add_option("--plot", run.plot, "A picture of the rows, as a PNG file");
 }
 
@@ -110,6 +116,7 @@ void add_bench(CLI::App& app, Run& chosen) {
         const InterruptGuard guard;
         a->run.settings.device = Device::parse(a->device);
         a->run.settings.math = parse_math(a->math);
+        a->run.settings.cold = a->cache == "cold";
         a->run.stop = [] { return InterruptGuard::requested(); };
         std::optional<PlanScope> plan;
         if (!a->plan.empty()) plan.emplace(a->plan, PlanUse::time);
@@ -152,6 +159,7 @@ void add_bench(CLI::App& app, Run& chosen) {
       "\n"
       "Examples:\n"
       "  isobit bench conv --device cuda --batch 64 --channels 128 --size 28 --filters 128\n"
+      "  isobit bench conv --device cuda --shapes anchor --cache cold --peers cudnn\n"
       "  isobit bench conv --shapes anchor --threads 1 --peers onednn,torch --json\n"
       "  isobit bench conv --shapes anchor --only '3x3 64' --dir fwd --algorithm implicit_gemm\n"
       "  isobit bench conv --shapes sweep --dir fwd --plot sweep.png\n"

@@ -5,8 +5,10 @@
 
 #include <mutex>
 
+#include "core/device_limits.h"
 #include "core/listed_backend.h"
 #include "cuda/algorithms.h"
+#include "cuda/measure/limits.cuh"
 #include "cuda/runtime/context.cuh"
 #include "cuda/runtime/graph.cuh"
 #include "cuda/runtime/guard.cuh"
@@ -58,7 +60,7 @@ class Ways : public HasVariants {
 };
 #endif
 
-class CudaBackend final : public ListedBackend<Guard>, public Ways {
+class CudaBackend final : public ListedBackend<Guard>, public HasLimits, public Ways {
  public:
   explicit CudaBackend(int device) : device_(device) { fill_algorithms(lists()); }
 
@@ -157,6 +159,19 @@ class CudaBackend final : public ListedBackend<Guard>, public Ways {
     return std::make_unique<Recorder>(device_);
   }
   std::unique_ptr<StretchTimer> make_timer() override { return std::make_unique<EventTimer>(device_); }
+
+  DeviceLimits measure_limits(int peak_rounds, int bandwidth_rounds) override {
+    Recorder::refuse("measure_limits");
+    const Guard guard(device_, "measure_limits");
+    return gpu::measure_limits(peak_rounds, bandwidth_rounds);
+  }
+  std::int64_t cache_bytes() const override { return gpu::cache_bytes(device_); }
+  void flush_cache() override {
+    Recorder::refuse("flush_cache");
+    const Guard guard(device_, "flush_cache");
+    gpu::flush_cache(device_);
+  }
+  bool is_emulated() const override { return kEmulated; }
 
  protected:
   Guard enter(const char* kernel) const override { return Guard(device_, kernel); }

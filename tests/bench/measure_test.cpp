@@ -229,6 +229,64 @@ TEST(BenchReport, SaysWhatARunCameTo) {
   EXPECT_FALSE(all_verified(rows));
 }
 
+TEST(BenchMachine, HoldsARowAgainstTheUnitThatComputesIt) {
+  Machine gpu;
+  gpu.units = {{"f32", 8}, {"f64", 4}, {"tf32", 40}, {"f16", 80}};
+  gpu.peak_gflops = 8;
+  const auto unit = [&](DType dtype, Math math) { return gpu.unit_of(dtype, math); };
+  EXPECT_EQ(unit(DType::f32, Math::exact), "f32");
+  EXPECT_EQ(unit(DType::f16, Math::exact), "f32") << "exact f16 is computed in f32";
+  EXPECT_EQ(unit(DType::f64, Math::exact), "f64");
+  EXPECT_EQ(unit(DType::f64, Math::fast), "f64") << "f64 stays exact";
+  EXPECT_EQ(unit(DType::f32, Math::fast), "tf32");
+  EXPECT_EQ(unit(DType::f32, Math::fast_f16), "f16");
+  EXPECT_EQ(unit(DType::f16, Math::fast_bf16), "f16") << "as it is";
+  EXPECT_EQ(unit(DType::bf16, Math::fast), "f32") << "this device has no such unit";
+  Row row = row_of("one", 2e9, 0.5);
+  EXPECT_THAT(row.percent_of_peak(gpu), DoubleNear(50, 1e-9));
+  row.math = Math::fast;
+  EXPECT_THAT(row.percent_of_peak(gpu), DoubleNear(10, 1e-9));
+  Machine cpu;
+  cpu.peak_gflops = 8;
+  EXPECT_EQ(cpu.unit_of(DType::f64, Math::exact), "f32") << "of the CPU one peak is measured";
+  EXPECT_EQ(cpu.unit_of(DType::f32, Math::fast), "f32");
+}
+
+TEST(BenchMachine, FlushesTheCacheBeforeEveryColdCall) {
+  const auto device = [&]() -> std::optional<Device> {
+    try {
+      return Device::simt();
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  }();
+  if (!device) GTEST_SKIP() << "this build has no simt";
+  Settings settings;
+  settings.device = *device;
+  settings.rounds = 1;
+  settings.turn_seconds = 1e-9;  // one call a turn
+  const ConvTensors tensors(parse_case("mb1ic8ih6oc8kh3", "test"), DType::f32, *device);
+  const Problem problem = conv_problem(tensors, Direction::forward);
+  // What a flush writes is the most that is in use: no tensor here is as large as the cache.
+  const auto most_in_use = [&] {
+    const Row row = measure(problem, settings, {});
+    EXPECT_TRUE(row.verdict.equal);
+    EXPECT_GT(row.seconds.median, 0);
+    EXPECT_LT(row.peak_memory, device_cache_bytes(*device)) << "a flush is no memory of the call";
+    return memory_stats(*device).peak;
+  };
+  EXPECT_LT(most_in_use(), device_cache_bytes(*device));
+  settings.cold = true;
+  EXPECT_GE(most_in_use(), 2 * device_cache_bytes(*device));
+  Machine machine;
+  machine.measure(settings, 1, 1);
+  EXPECT_TRUE(machine.emulated);
+  EXPECT_EQ(machine.cache_bytes, device_cache_bytes(*device));
+  EXPECT_EQ(machine.units.size(), 5u);
+  EXPECT_GT(machine.bandwidth_gbs, 0);
+  EXPECT_GT(machine.update_gbs, 0);
+}
+
 TEST(BenchPlot, WritesAPictureOfTheRows) {
   const test::TemporaryFolder folder;
   std::vector<Row> rows{row_of("one", 2e9, 0.5), row_of("two %/()", 2e9, 1)};

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <isobit/device.h>
+#include <isobit/device_limits.h>
 #include <isobit/io.h>
 
 #include <fstream>
@@ -31,13 +32,48 @@ TEST(CliBench, TimesConvolutionsBesideTheirBits) {
     ASSERT_EQ(result.code, 0) << result.err;
     const json j = json::parse(result.last_line());
     EXPECT_EQ(j["device"], info.name);
+    EXPECT_EQ(j["cache"], "warm");
+    EXPECT_GT(j["peaks"]["f32"].get<double>(), 0) << "measured in the same process";
+    EXPECT_EQ(j["peaks"]["f32"], j["peak_gflops"]);
+    EXPECT_GT(j["bandwidth_gbs"].get<double>(), 0);
+    EXPECT_EQ(j["emulated"].get<bool>(), info.name == "simt");
     ASSERT_EQ(j["rows"].size(), 3u);
     for (const json& r : j["rows"]) {
       EXPECT_TRUE(r["verified"].get<bool>()) << r;
       EXPECT_GT(r["gflops"].get<double>(), 0) << r;
+      EXPECT_GT(r["percent_of_peak"].get<double>(), 0) << r;
+      EXPECT_GT(r["first_milliseconds"].get<double>(), 0) << r;
       EXPECT_LE(r["best"].get<double>(), r["worst"].get<double>()) << r;
     }
   }
+}
+
+// Units, and caches that calls find empty, on every device that has them.
+TEST(CliBench, TimesCallsThatFindNothingInTheCache) {
+  int devices_seen = 0;
+  for (const DeviceInfo& info : devices()) {
+    if (device_cache_bytes(info.device) == 0) continue;
+    ++devices_seen;
+    for (const auto& [dtype, math, unit] : {std::tuple{"f32", "exact", "f32"},
+                                            {"f64", "exact", "f64"},
+                                            {"f32", "fast", "tf32"},
+                                            {"f32", "fast-f16", "f16"},
+                                            {"bf16", "fast", "bf16"}}) {
+      const test::ProgramResult result =
+          run({"bench", "matmul", "--device", info.name, "--sizes", "24", "--dtype", dtype, "--math", math,
+               "--cache", "cold", "--repeat", "1", "--json"});
+      ASSERT_EQ(result.code, 0) << result.err;
+      const json j = json::parse(result.last_line());
+      EXPECT_EQ(j["cache"], "cold");
+      EXPECT_EQ(j["cache_bytes"].get<std::int64_t>(), device_cache_bytes(info.device));
+      EXPECT_EQ(j["rows"][0]["peak_unit"], unit);
+      EXPECT_TRUE(j["rows"][0]["verified"].get<bool>());
+      for (const char* known : {"f32", "f64", "tf32", "f16", "bf16"})
+        EXPECT_GT(j["peaks"][known].get<double>(), 0) << known;
+      EXPECT_THAT(result.err, HasSubstr("overwritten before every call"));
+    }
+  }
+  if (devices_seen == 0) GTEST_SKIP() << "no device of this build has a cache of its own";
 }
 
 TEST(CliBench, SaysWhereFastModeHasNoSpeed) {
@@ -72,18 +108,21 @@ TEST(CliBench, TimesTrainingBesideItsDigest) {
     EXPECT_TRUE(j["equal"].get<bool>());
     EXPECT_EQ(j["digest"].get<std::string>().size(), 64u);
     EXPECT_GT(j["samples_per_second"].get<double>(), 0);
+    EXPECT_GT(j["first_milliseconds"].get<double>(), 0);
+    EXPECT_GT(j["peaks"]["f32"].get<double>(), 0);
   }
 }
 
 // Every row has what docs/benchmarks.md promises.
 void expect_rows(const json& j, std::size_t count) {
   ASSERT_EQ(j["rows"].size(), count);
-  for (const char* key : {"peak_gflops", "bandwidth_gbs", "threads", "clock", "geomean_ratio", "worst_ratio"})
+  for (const char* key : {"peak_gflops", "peaks", "bandwidth_gbs", "cache", "cache_bytes", "emulated",
+                          "threads", "clock", "geomean_ratio", "worst_ratio"})
     EXPECT_TRUE(j.contains(key)) << key;
   for (const json& row : j["rows"]) {
-    for (const char* key :
-         {"name", "batch", "dir", "milliseconds", "best", "worst", "rounds", "first_milliseconds", "gflops",
-          "percent_of_peak", "gbs", "percent_of_bandwidth", "peak_memory", "peers", "ratio", "algorithm"})
+    for (const char* key : {"name", "batch", "dir", "milliseconds", "best", "worst", "rounds",
+                            "first_milliseconds", "gflops", "percent_of_peak", "peak_unit", "gbs",
+                            "percent_of_bandwidth", "peak_memory", "peers", "ratio", "algorithm"})
       EXPECT_TRUE(row.contains(key)) << key;
     EXPECT_TRUE(row["verified"].get<bool>()) << row;
     EXPECT_GT(row["verified_elements"].get<int>(), 0) << row;
@@ -176,6 +215,9 @@ TEST(CliBench, RefusesWhatItCannotTime) {
   EXPECT_THAT(run({"bench", "conv", "--peers", "eigen"}).err, HasSubstr("there is no peer \"eigen\""));
   EXPECT_THAT(run({"bench", "conv", "--peers", "cudnn", "--channels", "4", "--size", "6"}).out,
               HasSubstr("no cudnn: "));  // the CPU has none, and the rows say so
+  EXPECT_THAT(run({"bench", "conv", "--cache", "cold"}).err,
+              HasSubstr("cold caches on cpu: only a GPU's second-level cache can be flushed"));
+  EXPECT_THAT(run({"bench", "conv", "--cache", "hot"}).err, HasSubstr("hot not in {warm,cold}"));
   EXPECT_THAT(run({"bench", "matmul", "--sizes", "5x5"}).err, HasSubstr("'5x5' is no matrix product"));
   EXPECT_THAT(run({"bench", "train", "--model", "alexnet"}).err, HasSubstr("there is no model \"alexnet\""));
   EXPECT_EQ(run({"bench"}).code, 1);
