@@ -13,7 +13,7 @@ struct Named {
 };
 constexpr std::array<Named, 4> kNames{{
     {Math::exact, "exact", "one order of summation on every device"},
-    {Math::fast, "fast", "f32 through tf32"},
+    {Math::fast, "fast", "f32 through tf32, on CPUs through two bf16"},
     {Math::fast_f16, "fast-f16", "f32 through f16"},
     {Math::fast_bf16, "fast-bf16", "f32 through bf16"},
 }};

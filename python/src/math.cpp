@@ -25,10 +25,10 @@ void bind_math(nb::module_& m) {
       m, "math",
       "with math(\"fast\"): convolutions and matrix products of this thread, and their gradients wherever "
       "they "
-      "are computed, run in that arithmetic: \"exact\", \"fast\" (f32 through tf32), \"fast-f16\" or "
-      "\"fast-bf16\", or a member of isobit.Math. A device without a fast algorithm for a problem computes "
-      "it "
-      "exactly. Also as a decorator.")
+      "are computed, run in that arithmetic: \"exact\", \"fast\" (f32 through tf32, on CPUs through two "
+      "bf16), "
+      "\"fast-f16\" or \"fast-bf16\", or a member of isobit.Math. A device without a fast algorithm for a "
+      "problem computes it exactly. Also as a decorator.")
       .def(
           "__init__",
           [](MathMode* self, MathArg math) {

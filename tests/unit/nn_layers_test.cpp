@@ -212,7 +212,7 @@ TEST(NnLayers, SummaryNamesTheArithmeticOfTheNetworkAndLayersThatHaveAnother) {
   EXPECT_TRUE(contains(table, "Conv2D(5, 1x1) in exact ")) << table;
   EXPECT_TRUE(contains(table, "ReLU ")) << table;
   EXPECT_FALSE(contains(table, "in fast")) << table;
-  EXPECT_TRUE(table.ends_with("arithmetic fast (f32 through tf32)\n")) << table;
+  EXPECT_TRUE(table.ends_with("arithmetic fast (f32 through tf32, on CPUs through two bf16)\n")) << table;
 }
 
 TEST(NnLayers, SummaryOfAResidualNetworkAndSharedLayers) {

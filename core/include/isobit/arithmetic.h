@@ -33,7 +33,7 @@ enum class Math : std::uint8_t {
 std::string_view name_of(Math math);
 /// Throws Error that lists the names.
 Math parse_math(std::string_view name);
-/// The name and what it means: "fast (f32 through tf32)".
+/// The name and what it means: "fast (f32 through tf32, on CPUs through two bf16)".
 std::string describe(Math math);
 
 /// While alive, convolutions and matrix products of this thread run in this arithmetic; none changes nothing.
