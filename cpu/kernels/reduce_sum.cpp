@@ -4,7 +4,6 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/reduce_sum.cpp"
 #include "hwy/foreach_target.h"
-#include "cpu/kernels/ahead-inl.h"
 #include "cpu/kernels/columns-inl.h"
 #include "cpu/kernels/lanes-inl.h"
 #include "cpu/kernels/kernels.h"
@@ -13,6 +12,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 namespace {
+
+/// How far ahead memory is asked for, into the first level: two pages. Nothing is written meanwhile, and a
+/// core that only reads waits longest; a page was too near, four were too far.
+template <class S>
+inline constexpr std::int64_t kAskAhead = 8192 / sizeof(S);
 
 /// The terms of a plain sum: S in memory.
 template <class S>
@@ -35,7 +39,7 @@ template <class S>
 Compute<S> sum_row(const S* x, std::int64_t n, const S* last) {
   using T = Compute<S>;
   return lanes_tree<T>(n, [=](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
-    ask_next_page(x + i, last);
+    __builtin_prefetch(x + i + std::min<std::int64_t>(kAskAhead<S>, last - (x + i)));
     return acc + load_some<T, tail.value>(x + i, lanes);
   });
 }
@@ -128,9 +132,8 @@ void sum_columns(const ReduceGeometry& g, int rank, const S* x, R* out) {
     return;
   }
   p.past_caches = stride > last_level_cache() / p.bytes;
-  // Two pages, or a row where rows are longer than that.
-  constexpr std::int64_t kAhead = 8192 / sizeof(S);
-  column_sums<T>(p, PlainTerm<S>{x, std::max(p.width, kAhead)},
+  // Or a row where rows are longer than that.
+  column_sums<T>(p, PlainTerm<S>{x, std::max(p.width, kAskAhead<S>)},
                  [&](std::int64_t o, std::int64_t column, std::int64_t width, const T* tile) {
                    R* to = out + o * p.width + column;
                    if constexpr (std::is_same_v<R, T>) {

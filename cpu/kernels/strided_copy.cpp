@@ -109,29 +109,46 @@ void transpose_tile(const U* in, std::int64_t step, U* out, std::int64_t row, st
   transpose_plain(in, step, out, row, height, width);
 }
 
-/// A strip of the output by whole registers: rows one after the other, each a run of memory as long as the
-/// strip is wide. Where the input's lines lie a page or more apart they share few places of the first-level
-/// cache: then all rows that read the same lines go together. `next`, of next_width columns, is the strip
-/// that comes after.
+/// Asks for a strip of the input, some lines at a time, in the order in which they lie in memory.
+template <class U>
+class StripAhead {
+ public:
+  /// `columns` may be 0: then nothing is asked for.
+  StripAhead(const U* strip, std::int64_t step, std::int64_t height, std::int64_t columns)
+      : at_(strip), step_(step), height_(height), left_(columns) {}
+  HWY_INLINE void ask(int lines) {
+    for (; lines > 0 && left_ > 0; --lines) {
+      __builtin_prefetch(at_ + done_, 0, 2);
+      done_ += kLine;
+      if (done_ < height_) continue;
+      done_ = 0;
+      at_ += step_;
+      --left_;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kLine = kLineBytes / sizeof(U);
+  const U* at_;
+  std::int64_t step_, height_, left_, done_ = 0;
+};
+
+/// A strip of the output by whole registers: all rows that read the same lines of the input go together, so
+/// that each line comes to the first-level cache once. `next` is the strip that comes after, asked for in
+/// step with what is written: a burst of questions would wait for memory, and the stores behind it.
 template <bool kStream, class U>
 void transpose_strip(const U* in, std::int64_t step, U* out, std::int64_t row, std::int64_t height,
-                     std::int64_t width, const U* next, std::int64_t next_width) {
-  constexpr std::int64_t kLine = kLineBytes / sizeof(U), kPage = 4096 / sizeof(U);
+                     std::int64_t width, StripAhead<U> next) {
+  constexpr std::int64_t kLine = kLineBytes / sizeof(U);
+  constexpr int kTurned = 4 * kWide * sizeof(U) / kLineBytes;  // lines of a turn
   const std::int64_t whole_height = height / 4 * 4, whole_width = width / kWide * kWide;
-  const bool together = step >= kPage;
   for (std::int64_t top = 0; top < whole_height; top += kLine) {
     const std::int64_t bottom = std::min(top + kLine, whole_height);
-    for (std::int64_t j = 0; j < next_width; ++j) __builtin_prefetch(next + top + j * step, 0, 2);
-    const auto turn = [=](std::int64_t i, std::int64_t j) HWY_ATTR {
-      transpose_wide<kStream>(in + i + j * step, step, out + i * row + j, row);
-    };
-    if (together) {
-      for (std::int64_t j = 0; j < whole_width; j += kWide)
-        for (std::int64_t i = top; i < bottom; i += 4) turn(i, j);
-    } else {
-      for (std::int64_t i = top; i < bottom; i += 4)
-        for (std::int64_t j = 0; j < whole_width; j += kWide) turn(i, j);
-    }
+    for (std::int64_t j = 0; j < whole_width; j += kWide)
+      for (std::int64_t i = top; i < bottom; i += 4) {
+        next.ask(kTurned);
+        transpose_wide<kStream>(in + i + j * step, step, out + i * row + j, row);
+      }
   }
   transpose_tile(in + whole_width * step, step, out + whole_width, row, whole_height, width - whole_width);
   transpose_plain(in + whole_height, step, out + whole_height * row, row, height - whole_height, width);
@@ -182,7 +199,8 @@ void transpose(const StridedGeometry& g, int axis, const U* in, U* out) {
                  const bool more = task + 1 < end;
                  const U* const next = more ? strip_at(task + 1) : from;
                  const auto run = stream ? transpose_strip<true, U> : transpose_strip<false, U>;
-                 run(from, step, to, row, height, columns, next, more ? columns_of(task + 1) : 0);
+                 run(from, step, to, row, height, columns,
+                     StripAhead<U>(next, step, height, more ? columns_of(task + 1) : 0));
                  continue;
                }
                for (std::int64_t top = 0; top < height; top += kSide) {
