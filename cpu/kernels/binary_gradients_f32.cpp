@@ -23,6 +23,7 @@ struct WholeGeluGrad {
 }  // namespace
 
 BinaryTile<float, float> gradient_tile_f32(BinaryOp op) {
+  if (const auto staged = staged_gradient_tile_f32(op)) return staged;
   switch (op) {
     case BinaryOp::relu_grad:
       return binary_tile<ReluGrad, float>;

@@ -45,7 +45,7 @@ inline constexpr std::int64_t kFour = 4 * Vec<T>::size;
 /// than the processor's own reading ahead keeps up with.
 template <class T, class... In>
 HWY_INLINE void ask_ahead(std::int64_t i, std::int64_t n, const In*... in) {
-  constexpr std::int64_t kAhead = 1024 / sizeof(T), line = kLineBytes / sizeof(T);
+  constexpr std::int64_t kAhead = 4096 / sizeof(T), line = kLineBytes / sizeof(T);
   const std::int64_t at = i + kAhead;
   if (at + kFour < T >> n) return;
   for (std::int64_t k = 0; k < kFour<T>; k += line) (hwy::Prefetch(in + at + k), ...);
@@ -147,6 +147,9 @@ void ranged_gradient_tile(float parameter, const float* a, const float* b, float
 UnaryTile<float> elementary_tile_f32(UnaryOp op);
 UnaryTile<double> elementary_tile_f64(UnaryOp op);
 BinaryTile<float, float> gradient_tile_f32(BinaryOp op);
+// Those of f32 that go in stages (elementary_stages-inl.h); null: none.
+UnaryTile<float> staged_tile_f32(UnaryOp op);
+BinaryTile<float, float> staged_gradient_tile_f32(BinaryOp op);
 BinaryTile<double, double> gradient_tile_f64(BinaryOp op);
 
 }  // namespace isobit::cpu::HWY_NAMESPACE

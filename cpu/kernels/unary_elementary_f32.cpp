@@ -9,6 +9,7 @@ HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
 UnaryTile<float> elementary_tile_f32(UnaryOp op) {
+  if (const auto staged = staged_tile_f32(op)) return staged;
   switch (op) {
     case UnaryOp::exp:
       return ranged_tile<Exp, ranges::Exp>;
