@@ -126,8 +126,7 @@ __global__ void __launch_bounds__(T::kThreads, kVectorBlocks<T>) gemm_vector(Gem
       const std::int64_t offset =
           place(maps.a_rows, m < last ? m : last, [&](int axis, std::int32_t x) { a_place[e].at[axis] = x; });
       a_place[e].place = in_fours(at.batch * p.a_batch + offset);
-    }
-    __syncthreads();
+    }  // the barrier behind the first terms is that of the rows, too; out_row is read behind write()'s
 
     const auto leaf_term = [&](Unit u) { return u.leaf * maps.leaf_terms + u.block * numerics::kBlock; };
     const auto fill_terms = [&](int half, Unit u) {
