@@ -8,7 +8,9 @@ Mutated are, in functions that are __global__, __device__ or HOST_DEVICE:
   atomics      atomicAdd as a plain addition
 A loop in steps of several is not shortened by one, for its extent is a multiple of them. A smaller of two, written `a < b ? a : b`, is not moved by one towards the equality, which changes nothing.
 """
+import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 COMPARISON = re.compile(r'\s(<=|>=|<|>)\s')
@@ -111,6 +113,35 @@ def top_level_terms(text, begin, end, operator):
             continue
         i += 1
     return terms + [(start, end)]
+
+
+def stamps(sources):
+    """Of each file, a digest of what the results of its mutants depend on: the units (.cu) that it is part of, whole.
+
+    sources: {name: text} of cuda/kernels.
+    """
+    def parts(name, found):
+        if name in sources and name not in found:
+            found.add(name)
+            for held in re.findall(r'#include "cuda/kernels/([^"]+)"', sources[name]):
+                parts(held, found)
+        return found
+
+    wholes = [parts(name, set()) for name in sources if name.endswith('.cu')]
+    result = {}
+    for name in sources:
+        around = set().union({name}, *(whole for whole in wholes if name in whole))
+        result[name] = hashlib.sha256('\0'.join(f'{n}\0{sources[n]}' for n in sorted(around)).encode()).hexdigest()[:16]
+    return result
+
+
+def titles(mutants):
+    """{id: name}: what a mutant is called in the files of results, whatever stands in other files: its key, numbered."""
+    seen, result = Counter(), {}
+    for m in mutants:
+        seen[m.key] += 1
+        result[m.id] = f'{m.key} #{seen[m.key]}'
+    return result
 
 
 class Generator:

@@ -3,7 +3,7 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from generate import Generator  # noqa: E402
+from generate import Generator, stamps, titles  # noqa: E402
 
 
 def mutated(body, head='__global__ void k(int n)'):
@@ -55,6 +55,25 @@ class Rules(unittest.TestCase):
                      'const auto x = static_cast<int>(y);'):
             self.assertEqual(mutated(body)[1], [], body)
         self.assertEqual(mutated('return a < b;', 'int of_the_host(int a)')[1], [])
+
+    def test_stamps(self):
+        sources = {'a.cu': '#include "cuda/kernels/x.cuh"\n', 'b.cu': '#include "cuda/kernels/y.cuh"\n',
+                   'x.cuh': '#include "cuda/kernels/base.cuh"\n', 'y.cuh': '', 'base.cuh': ''}
+        before, after = stamps(sources), stamps({**sources, 'base.cuh': 'int changed;\n'})
+        self.assertEqual({name for name in sources if before[name] != after[name]}, {'a.cu', 'x.cuh', 'base.cuh'})
+        # A header's mutants run in every unit that it is part of.
+        self.assertNotEqual(before['base.cuh'], stamps({**sources, 'a.cu': sources['a.cu'] + 'int changed;\n'})['base.cuh'])
+        self.assertEqual(before['y.cuh'], stamps({**sources, 'a.cu': ''})['y.cuh'])
+
+    def test_titles(self):
+        def named(*files):
+            generator = Generator()
+            for name, body in files:
+                generator.file(name, '__global__ void f() {\n' + body + '\n}\n')
+            return [name for name in titles(generator.mutants).values() if name.startswith('b.cu')]
+        two = 'if (i < n) f();\nif (i < n) f();'
+        self.assertEqual(len(set(named(('b.cu', two)))), 6)
+        self.assertEqual(named(('b.cu', two)), named(('a.cu', 'if (j > 0) f();'), ('b.cu', two)))
 
 
 if __name__ == '__main__':
