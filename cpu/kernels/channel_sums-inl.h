@@ -12,6 +12,7 @@
 #include <bit>
 
 #include "core/numerics/order.h"
+#include "cpu/kernels/ahead-inl.h"
 #include "cpu/kernels/tiles-inl.h"
 #include "cpu/runtime/scratch.h"
 
@@ -107,8 +108,7 @@ class ChannelSums {
   template <int kVectors, bool kTail>
   HWY_INLINE void chain(std::int64_t row, std::int64_t rows, std::int64_t channel, std::int64_t lanes,
                         T* to) const {
-    // How far ahead lines are asked for: a page, which the processor does not read beyond by itself.
-    constexpr std::int64_t kAsk = 4096 / sizeof(S), kLine = 64 / sizeof(S);
+    constexpr std::int64_t kAsk = kSoonBytes / sizeof(S), kLine = 64 / sizeof(S);
     const std::int64_t begin = row * channels_ + channel;
     const std::int64_t asked = std::min(rows, (rows_ * channels_ - begin - kAsk) / channels_ - kVectors);
     Vec<T> sum[kVectors];
@@ -116,7 +116,7 @@ class ChannelSums {
     for (std::int64_t r = 0; r < rows; ++r) {
       const S* const from = x_ + begin + r * channels_;
       if (r < asked)
-        for (std::int64_t i = 0; i < kVectors * kSize; i += kLine) __builtin_prefetch(from + kAsk + i, 0, 2);
+        for (std::int64_t i = 0; i < kVectors * kSize; i += kLine) __builtin_prefetch(from + kAsk + i, 0, 3);
       for (int v = 0; v < kVectors; ++v) {
         Vec<T> t = load_some<T, kTail>(from + v * kSize, lanes);
         if constexpr (kSquare) {

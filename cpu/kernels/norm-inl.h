@@ -139,18 +139,31 @@ struct Affine {
   const T* beta;
 };
 
-/// y = fma((x - mean) * rstd, gamma, beta).
+/// y = fma((x - mean) * rstd, gamma, beta) of rows with the same statistics, some lanes at a time.
 template <bool kOne, bool kStream, class T>
-HWY_INLINE void apply_row(const T* x, Affine<T> p, std::int64_t channels, T* y) {
-  const Vec<T> m(*p.mean), r(*p.rstd);
-  for_vectors<T>(channels, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-    constexpr bool kTail = tail.value;
-    Vec<T> v = load_some<T, kTail>(x + i, lanes);
-    v = v - (kOne ? m : load_some<T, kTail>(p.mean + i, lanes));
-    v = v * (kOne ? r : load_some<T, kTail>(p.rstd + i, lanes));
+struct Normalise {
+  const T* x;
+  Affine<T> p;
+  T* y;
+  std::int64_t channels;
+
+  /// Elements [offset, offset + lanes), whose channels begin with i.
+  template <bool kTail>
+  HWY_INLINE void at(std::int64_t offset, std::int64_t i, std::int64_t lanes) const {
+    Vec<T> v = load_some<T, kTail>(x + offset, lanes);
+    v = v - load_statistic<kOne, kTail>(p.mean, i, lanes);
+    v = v * load_statistic<kOne, kTail>(p.rstd, i, lanes);
     v = fma(v, load_some<T, kTail>(p.gamma + i, lanes), load_some<T, kTail>(p.beta + i, lanes));
-    put<kStream, kTail>(v, y + i, lanes);
-  });
+    put<kStream, kTail>(v, y + offset, lanes);
+  }
+};
+
+/// The same of whole rows, or what else has such an at().
+template <class T, class Rows>
+HWY_INLINE void for_row(const Rows rows, std::int64_t row) {
+  const std::int64_t first = row * rows.channels;
+  for_vectors<T>(rows.channels, [=](auto tail, std::int64_t i, std::int64_t lanes)
+                                    HWY_ATTR { rows.template at<tail.value>(first + i, i, lanes); });
 }
 
 /// The rows of x as a column problem: batch tree over a, blocked chain over (a, b) in a leaf, a column is a

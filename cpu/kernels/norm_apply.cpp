@@ -19,8 +19,9 @@ void apply_rows(const NormGeometry& g, const T* x, Affine<T> p, T* y) {
              std::int64_t a = begin / b;
              for (std::int64_t row = begin; row < end; ++a) {
                const Affine<T> of_sample{p.mean + a * step, p.rstd + a * step, p.gamma, p.beta};
+               const Normalise<kOne, kStream, T> rows{x, of_sample, y, channels};
                for (const std::int64_t stop = std::min(end, (a + 1) * b); row < stop; ++row)
-                 apply_row<kOne, kStream>(x + row * channels, of_sample, channels, y + row * channels);
+                 for_row<T>(rows, row);
              }
              if (kStream) hwy::FlushStream();
            });

@@ -5,7 +5,7 @@
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_backward.cpp"
 #include "hwy/foreach_target.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/norm_groups-inl.h"
+#include "cpu/kernels/norm_samples-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
@@ -20,18 +20,19 @@ struct Inputs {
   const T* rstd;
   const T* gamma;
 
+  // Of e and h: an element's offset and its channel.
   Inputs at(std::int64_t offset, std::int64_t statistic) const {
     return {dy + offset, x + offset, mean + statistic, rstd + statistic, gamma};
   }
   template <bool kScaled, bool kTail>
-  HWY_INLINE Vec<T> e(std::int64_t i, std::int64_t lanes) const {
-    const Vec<T> v = load_some<T, kTail>(dy + i, lanes);
+  HWY_INLINE Vec<T> e(std::int64_t offset, std::int64_t i, std::int64_t lanes) const {
+    const Vec<T> v = load_some<T, kTail>(dy + offset, lanes);
     if constexpr (!kScaled) return v;
     return v * load_some<T, kTail>(gamma + i, lanes);
   }
   template <bool kOne, bool kTail>
-  HWY_INLINE Vec<T> h(std::int64_t i, std::int64_t lanes) const {
-    const Vec<T> v = load_some<T, kTail>(x + i, lanes) - load_statistic<kOne, kTail>(mean, i, lanes);
+  HWY_INLINE Vec<T> h(std::int64_t offset, std::int64_t i, std::int64_t lanes) const {
+    const Vec<T> v = load_some<T, kTail>(x + offset, lanes) - load_statistic<kOne, kTail>(mean, i, lanes);
     return v * load_statistic<kOne, kTail>(rstd, i, lanes);
   }
 };
@@ -48,36 +49,46 @@ struct BackwardTerm {
   Row row(std::int64_t offset) const { return in.at(offset, step == 0 ? 0 : offset / sample * step); }
   template <bool kTail>
   HWY_INLINE void add(const Row& row, std::int64_t column, std::int64_t lanes, Vec<T>* sum) const {
-    const Vec<T> e = row.template e<kScaled, kTail>(column, lanes);
+    const Vec<T> e = row.template e<kScaled, kTail>(column, column, lanes);
     sum[0] += e;
-    sum[1] += e * row.template h<kOne, kTail>(column, lanes);
+    sum[1] += e * row.template h<kOne, kTail>(column, column, lanes);
   }
 };
 
-/// The same terms for GroupSums.
+/// The same terms for GroupSums; last_dy, last_x: the last elements of all.
 template <bool kOne, class T>
-auto group_terms(const Inputs<T>& in, std::int64_t channels) {
-  return [=](auto tail, std::int64_t row, std::int64_t i, std::int64_t lanes, Vec<T>* t) HWY_ATTR {
-    const Inputs<T> here{in.dy + row * channels, in.x + row * channels, in.mean, in.rstd, in.gamma};
-    t[0] = here.template e<true, tail.value>(i, lanes);
-    t[1] = t[0] * here.template h<kOne, tail.value>(i, lanes);
-  };
-}
+struct GroupTerms {
+  Inputs<T> in;
+  const T* last_dy;
+  const T* last_x;
 
-/// Rows of dx that have the same statistics; mean_e, mean_eh as rows read them.
+  template <class Tail>
+  HWY_INLINE void operator()(Tail, std::int64_t offset, std::int64_t i, std::int64_t lanes, Vec<T>* t) const {
+    ask_soon(in.dy + offset, last_dy);
+    ask_soon(in.x + offset, last_x);
+    t[0] = in.template e<true, Tail::value>(offset, i, lanes);
+    t[1] = t[0] * in.template h<kOne, Tail::value>(offset, i, lanes);
+  }
+};
+
+/// dx of rows that have the same statistics, some lanes at a time; mean_e, mean_eh as rows read them.
 template <bool kOne, bool kStream, class T>
-void write_rows(Inputs<T> in, const T* mean_e, const T* mean_eh, std::int64_t channels, std::int64_t rows,
-                T* dx) {
-  for (; rows > 0; --rows, in.dy += channels, in.x += channels, dx += channels)
-    for_vectors<T>(channels, [=](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
-      constexpr bool kTail = tail.value;
-      const Vec<T> centred =
-          in.template e<true, kTail>(i, lanes) - load_statistic<kOne, kTail>(mean_e, i, lanes);
-      const Vec<T> inner =
-          fma(-in.template h<kOne, kTail>(i, lanes), load_statistic<kOne, kTail>(mean_eh, i, lanes), centred);
-      put<kStream, kTail>(load_statistic<kOne, kTail>(in.rstd, i, lanes) * inner, dx + i, lanes);
-    });
-}
+struct Gradient {
+  Inputs<T> in;
+  const T* mean_e;
+  const T* mean_eh;
+  T* dx;
+  std::int64_t channels;
+
+  template <bool kTail>
+  HWY_INLINE void at(std::int64_t offset, std::int64_t i, std::int64_t lanes) const {
+    const Vec<T> centred =
+        in.template e<true, kTail>(offset, i, lanes) - load_statistic<kOne, kTail>(mean_e, i, lanes);
+    const Vec<T> inner = fma(-in.template h<kOne, kTail>(offset, i, lanes),
+                             load_statistic<kOne, kTail>(mean_eh, i, lanes), centred);
+    put<kStream, kTail>(load_statistic<kOne, kTail>(in.rstd, i, lanes) * inner, dx + offset, lanes);
+  }
+};
 
 /// dx, once its sums are there.
 template <bool kOne, bool kStream, class T>
@@ -87,21 +98,71 @@ void write_all(const NormGeometry& g, const Inputs<T>& in, const T* mean_e, cons
            [&](std::int64_t begin, std::int64_t end) {
              for (std::int64_t row = begin, a = begin / g.b; row < end; ++a) {
                const std::int64_t rows = std::min(end, (a + 1) * g.b) - row;
-               write_rows<kOne, kStream>(in.at(row * channels, a * step), mean_e + a * step,
-                                         mean_eh + a * step, channels, rows, dx + row * channels);
+               const Gradient<kOne, kStream, T> of_sample{in.at(row * channels, a * step), mean_e + a * step,
+                                                          mean_eh + a * step, dx + row * channels, channels};
+               for (std::int64_t i = 0; i < rows; ++i) for_row<T>(of_sample, i);
                row += rows;
              }
              if (kStream) hwy::FlushStream();
            });
 }
 
+/// What a sample's gradient is written with, in memory of its own.
+template <bool kOne, bool kStream, class T>
+class SampleGradients {
+ public:
+  static constexpr bool kWrites = true;
+
+  SampleGradients(const NormGeometry& g, const Inputs<T>& in, T* dx)
+      : g_(g), in_(in), dx_(dx), size_(kOne ? 1 : g.channels()), statistics_(4 * size_), sums_(2 * size_) {}
+  ~SampleGradients() {
+    if (kStream) hwy::FlushStream();
+  }
+  SampleGradients(const SampleGradients&) = delete;
+  SampleGradients& operator=(const SampleGradients&) = delete;
+
+  /// Of sample a; as long as the one after the next has not been asked for.
+  Inputs<T> inputs(std::int64_t a) const {
+    T* const room = statistics_.data() + a % 2 * 2 * size_;
+    spread_to(in_.mean + a * g_.g, room);
+    spread_to(in_.rstd + a * g_.g, room + size_);
+    const std::int64_t first = a * g_.b * g_.channels();
+    return {in_.dy + first, in_.x + first, room, room + size_, in_.gamma};
+  }
+  /// mean_e and mean_eh of the sample whose rows() are asked for next.
+  void set_sums(const T* mean_e, const T* mean_eh) const {
+    spread_to(mean_e, sums_.data());
+    spread_to(mean_eh, sums_.data() + size_);
+  }
+  Gradient<kOne, kStream, T> rows(std::int64_t a) const {
+    const std::int64_t channels = g_.channels();
+    return {inputs(a), sums_.data(), sums_.data() + size_, dx_ + a * g_.b * channels, channels};
+  }
+
+ private:
+  void spread_to(const T* statistics, T* room) const {
+    if constexpr (kOne) {
+      *room = *statistics;
+    } else {
+      spread_sample(g_, statistics, room);
+    }
+  }
+
+  const NormGeometry& g_;
+  const Inputs<T> in_;
+  T* const dx_;
+  const std::int64_t size_;
+  const Scratch<T> statistics_, sums_;
+};
+
 /// Group and layer norm; mean and rstd a number a statistic. A task owns samples, whose rows are in a cache
-/// when they are read again, or, of few samples, blocks of rows.
+/// when they are read again, while those of the next are read, or, of few samples, blocks of rows.
 template <bool kOne, bool kStream, class T>
 void group_backward(const NormGeometry& g, const Inputs<T>& in, T* dx) {
   const T count = static_cast<T>(g.count());
   const std::int64_t channels = g.channels(), sample = g.b * channels;
   const std::int64_t bytes = 3 * sizeof(T);
+  const T *const last_dy = in.dy + (g.numel() - 1), *const last_x = in.x + (g.numel() - 1);
   if (!in_samples(g)) {
     const std::int64_t n = g.statistics(), size = spread_size(g);
     const Scratch<T> mean_e(n), mean_eh(n), room1(size), room2(size), room3(size), room4(size);
@@ -109,7 +170,10 @@ void group_backward(const NormGeometry& g, const Inputs<T>& in, T* dx) {
                          in.gamma};
     const std::int64_t lanes = GroupSums<T, 2>(g).lanes(), step = sample_step(g);
     sums_by_blocks<T, 2>(
-        g, bytes, [&](std::int64_t a) { return group_terms<kOne>(read.at(a * sample, a * step), channels); },
+        g, bytes,
+        [&](std::int64_t a) {
+          return GroupTerms<kOne, T>{read.at(a * sample, a * step), last_dy, last_x};
+        },
         [&](std::int64_t a, const T* sums) {
           for (std::int64_t i = 0; i < g.g; ++i) {
             mean_e[a * g.g + i] = sums[i] / count;
@@ -121,23 +185,19 @@ void group_backward(const NormGeometry& g, const Inputs<T>& in, T* dx) {
   }
   for_rows(g.a, sample * bytes, [&](std::int64_t begin, std::int64_t end) {
     GroupSums<T, 2> room(g);
-    const std::int64_t lanes = room.lanes(), size = kOne ? 0 : channels;
-    const Scratch<T> sums(2 * lanes), room1(size), room2(size), room3(size), room4(size);
-    const auto as_read = [&](const T* statistics, const Scratch<T>& spread_room) {
-      if constexpr (kOne) return statistics;
-      spread_sample(g, statistics, spread_room.data());
-      return static_cast<const T*>(spread_room.data());
-    };
-    for (std::int64_t a = begin; a < end; ++a) {
-      const Inputs<T> read{in.dy + a * sample, in.x + a * sample, as_read(in.mean + a * g.g, room1),
-                           as_read(in.rstd + a * g.g, room2), in.gamma};
-      room.sample(group_terms<kOne>(read, channels), sums.data());
-      for (std::int64_t i = 0; i < 2 * lanes; ++i) sums[i] /= count;
-      const T* const mean_e = as_read(sums.data(), room3);
-      const T* const mean_eh = as_read(sums.data() + lanes, room4);
-      write_rows<kOne, kStream>(read, mean_e, mean_eh, channels, g.b, dx + a * sample);
-    }
-    if (kStream) hwy::FlushStream();
+    const std::int64_t lanes = room.lanes();
+    const Scratch<T> sums(2 * lanes);
+    const SampleGradients<kOne, kStream, T> gradients(g, in, dx);
+    for_samples<T>(
+        g, begin, end, gradients,
+        [&](std::int64_t a) {
+          return GroupTerms<kOne, T>{gradients.inputs(a), last_dy, last_x};
+        },
+        [&](std::int64_t, const auto& terms) { room.sample(terms, sums.data()); },
+        [&](std::int64_t) {
+          for (std::int64_t i = 0; i < 2 * lanes; ++i) sums[i] /= count;
+          gradients.set_sums(sums.data(), sums.data() + lanes);
+        });
   });
 }
 

@@ -1,7 +1,8 @@
 // norm_statistics and norm_apply of layer, group and instance norm in one: a sample is normalised while what
-// was read for its statistics is in a cache. The same bits as one after the other, in which halves, and
-// samples too few for the threads, still go. No twin: CUDA runs the two kernels one after the other
-// (cuda/kernels/norm_statistics.cu, norm_apply.cu).
+// was read for its statistics is in a cache, of layer and group norm while the next one is read: a core that
+// reads and writes at once moves more than one that does either. The same bits as one after the other, in
+// which halves, and samples too few for the threads, still go. No twin: CUDA runs the two kernels one after
+// the other (cuda/kernels/norm_statistics.cu, norm_apply.cu).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/norm_fused.cpp"
 #include "hwy/foreach_target.h"
@@ -16,6 +17,9 @@ namespace {
 template <bool kOne, bool kStream, class T>
 class Normalised {
  public:
+  static constexpr bool kWrites = true;
+  static constexpr bool serves(bool one) { return one == kOne; }
+
   Normalised(const NormGeometry& g, T eps, const T* x, const T* mean, const T* variance, const T* gamma,
              const T* beta, T* y)
       : g_(g),
@@ -35,13 +39,13 @@ class Normalised {
   Normalised(const Normalised&) = delete;
   Normalised& operator=(const Normalised&) = delete;
 
-  void operator()(std::int64_t a) const {
-    const std::int64_t channels = g_.channels(), first = a * g_.b;
+  /// Of sample a; as long as there is no next one.
+  Normalise<kOne, kStream, T> rows(std::int64_t a) const {
+    const std::int64_t first = a * g_.b * g_.channels();
     reciprocal_deviation(variance_ + a * g_.g, eps_, g_.g, rstd_.data());
     const Affine<T> p{as_read(mean_ + a * g_.g, spread_mean_), as_read(rstd_.data(), spread_rstd_), gamma_,
                       beta_};
-    for (std::int64_t row = first; row < first + g_.b; ++row)
-      apply_row<kOne, kStream>(x_ + row * channels, p, channels, y_ + row * channels);
+    return {x_ + first, p, y_ + first, g_.channels()};
   }
 
  private:

@@ -1,8 +1,8 @@
 // The sums of group and layer norm: over the rows of a sample the blocked chain, for every group of channels,
-// of lanes trees over the group's terms of a row (docs/numerics.md). Some rows at a time: their terms, then
-// of all groups at once the tree, by halving all runs of d terms to d / 2, d / 4 ... 1 (d a power of two up
-// to 64; else one lanes tree after the other), then the chains, a lane for a group. The chains begin with +0,
-// so the sign that a tree of zeros has is lost as it is where every lane begins with +0.
+// of lanes trees over the group's terms of a row (docs/numerics.md). Some rows at a time: their trees, which
+// for d terms, a power of two up to 64, are joined in registers, of as many groups as a register has lanes
+// (else one lanes tree after the other), then the chains, a lane for a group. The chains begin with +0, so
+// the sign that a tree of zeros has is lost as it is where every lane begins with +0.
 #if defined(ISOBIT_CPU_KERNELS_NORM_GROUPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ISOBIT_CPU_KERNELS_NORM_GROUPS_INL_H_
 #undef ISOBIT_CPU_KERNELS_NORM_GROUPS_INL_H_
@@ -10,55 +10,120 @@
 #define ISOBIT_CPU_KERNELS_NORM_GROUPS_INL_H_
 #endif
 
+#include <array>
+#include <numeric>
+
 #include "cpu/kernels/norm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
-/// Halves runs of 2 kHalf terms to runs of kHalf, the first half of a run plus its second; two registers to
-/// one. For kHalf below the size of a register.
-template <class T, int kHalf>
-struct Halving {
-  HWY_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+/// Two registers' runs of 2 kHalf terms halved into one register: lanes without the bit kHalf have a's halves
+/// added, those with it b's.
+template <int kHalf, class T>
+HWY_INLINE Vec<T> fold([[maybe_unused]] Vec<T> a, [[maybe_unused]] Vec<T> b) {
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
-    constexpr Tag<T> d;
-    constexpr std::size_t size = Vec<T>::size;
-    if constexpr (kHalf == 1) {
-      return Vec<T>(hn::ConcatEven(d, b.raw, a.raw)) + Vec<T>(hn::ConcatOdd(d, b.raw, a.raw));
-    } else if constexpr (kHalf == size / 2) {
-      return Vec<T>(hn::ConcatLowerLower(d, b.raw, a.raw)) + Vec<T>(hn::ConcatUpperUpper(d, b.raw, a.raw));
-    } else if constexpr (sizeof(T) == 4 && kHalf == 2) {
-      constexpr Tag<double> pair;
-      const auto first = hn::BitCast(pair, a.raw), second = hn::BitCast(pair, b.raw);
-      return Vec<T>(hn::BitCast(d, hn::ConcatEven(pair, second, first))) +
-             Vec<T>(hn::BitCast(d, hn::ConcatOdd(pair, second, first)));
-    } else {
-      // Runs of one block of four: blocks 0, 1 and 2, 3 of each register are added, then put in order.
-      const Vec<T> mixed(hn::OddEvenBlocks(b.raw, a.raw));
-      const Vec<T> others(hn::SwapAdjacentBlocks(hn::OddEvenBlocks(a.raw, b.raw)));
-      constexpr std::size_t kBlock = size / 4;
-      HWY_ALIGN hn::TFromD<hn::RebindToSigned<Tag<T>>> order[size];
-      for (std::size_t i = 0; i < size; ++i) {
-        constexpr std::size_t kFrom[4] = {0, 2, 1, 3};
-        order[i] =
-            static_cast<hn::TFromD<hn::RebindToSigned<Tag<T>>>>(kFrom[i / kBlock] * kBlock + i % kBlock);
-      }
-      return Vec<T>(hn::TableLookupLanes((mixed + others).raw, hn::SetTableIndices(d, order)));
-    }
+  constexpr Tag<T> d;
+  constexpr int kBlock = 16 / sizeof(T);
+  if constexpr (kHalf > kBlock) {
+    return Vec<T>(hn::ConcatUpperLower(d, b.raw, a.raw)) + Vec<T>(hn::ConcatLowerUpper(d, b.raw, a.raw));
+  } else if constexpr (kHalf == kBlock) {
+    return Vec<T>(hn::OddEvenBlocks(b.raw, a.raw)) +
+           Vec<T>(hn::SwapAdjacentBlocks(hn::OddEvenBlocks(a.raw, b.raw)));
+  } else if constexpr (sizeof(T) == 8) {
+    return Vec<T>(hn::OddEven(b.raw, a.raw)) + Vec<T>(hn::Shuffle01(hn::OddEven(a.raw, b.raw)));
+  } else if constexpr (kHalf == 1) {
+    return Vec<T>(hn::OddEven(b.raw, a.raw)) + Vec<T>(hn::Shuffle2301(hn::OddEven(a.raw, b.raw)));
+  } else {
+    constexpr Tag<double> pair;
+    const auto first = hn::BitCast(pair, a.raw), second = hn::BitCast(pair, b.raw);
+    return Vec<T>(hn::BitCast(d, hn::OddEven(second, first))) +
+           Vec<T>(hn::Shuffle1032(hn::BitCast(d, hn::OddEven(first, second))));
+  }
 #else
-    return a + b;  // a register is one lane: kHalf is never smaller
+  return a + b;  // a register is one lane: nothing is folded
 #endif
+}
+
+/// kSums registers of a tree's terms or sums.
+template <class T, int kSums>
+struct Side {
+  Vec<T> of[kSums];
+};
+
+/// The trees of Vec<T>::size runs of kRun terms each that follow one another, a power of two up to 64.
+/// next() gives their terms' registers in order.
+template <class T, int kSums, int kRun>
+class RunTrees {
+  static constexpr int kSize = Vec<T>::size, kRegisters = std::max(kRun / kSize, 1),
+                       kFolded = std::min(kRun, kSize);
+
+ public:
+  template <class Next>
+  HWY_INLINE Side<T, kSums> step(Next& next) const {
+    Side<T, kSums> sums = folded<1>(next);
+    if constexpr (kFolded > 1)
+      for (Vec<T>& v : sums.of)
+        v = Vec<T>(hn::TableLookupLanes(v.raw, hn::SetTableIndices(Tag<T>(), kOrder.data())));
+    return sums;
+  }
+
+ private:
+  using Index = hn::TFromD<hn::RebindToSigned<Tag<T>>>;
+
+  /// Where fold() has put each run.
+  static constexpr std::array<Index, kSize> kOrder = [] {
+    std::array<Index, kSize> order{};
+    constexpr int kSide = kSize / kFolded;  // runs that begin in one register
+    for (int run = 0; run < kSize; ++run) {
+      int lane = run % kSide * kFolded;
+      for (int half = 1, bit = kFolded / 2; half < kFolded; half *= 2, bit /= 2)
+        if ((run / kSide & bit) != 0) lane += half;
+      order[run] = static_cast<Index>(lane);
+    }
+    return order;
+  }();
+
+  template <int kHalf, class Next>
+  static HWY_INLINE Side<T, kSums> folded(Next& next) {
+    if constexpr (kHalf < kFolded) {
+      Side<T, kSums> a = folded<2 * kHalf>(next);
+      const Side<T, kSums> b = folded<2 * kHalf>(next);
+      for (int k = 0; k < kSums; ++k) a.of[k] = fold<kHalf>(a.of[k], b.of[k]);
+      return a;
+    } else {
+      Side<T, kSums> t[kRegisters];
+      for (Side<T, kSums>& side : t) side = next();
+      for (int half = kRegisters / 2; half >= 1; half /= 2)
+        for (int i = 0; i < half; ++i)
+          for (int k = 0; k < kSums; ++k) t[i].of[k] += t[i + half].of[k];
+      return t[0];
+    }
   }
 };
 
-/// Calls body(Halving<T, half>()) for half < Vec<T>::size, a power of two.
-template <class T, int kHalf = 1, class Body>
-HWY_INLINE void with_halving(std::int64_t half, const Body& body) {
-  if constexpr (kHalf < Vec<T>::size) {
-    if (half == kHalf) return body(Halving<T, kHalf>());
-    with_halving<T, kHalf * 2>(half, body);
+/// Calls body(RunTrees()) for runs of `run` terms.
+template <class T, int kSums, int kRun = 2, class Body>
+HWY_INLINE void with_run_trees(std::int64_t run, const Body& body) {
+  if constexpr (kRun <= numerics::kLanes) {
+    if (run == kRun) return body(RunTrees<T, kSums, kRun>());
+    with_run_trees<T, kSums, kRun * 2>(run, body);
   }
 }
+
+/// Terms of a row from `column` on as lanes_trees() joins them.
+template <int kSums, class Terms>
+struct RowStep {
+  Terms terms;
+  std::int64_t offset = 0, column = 0;
+
+  template <class Tail, class V>
+  HWY_INLINE void operator()(Tail tail, std::int64_t i, std::int64_t lanes, V* acc) const {
+    V t[kSums];
+    terms(tail, offset + i, column + i, lanes, t);
+    for (int k = 0; k < kSums; ++k) acc[k] += t[k];
+  }
+};
 
 /// What the sums of a sample need: terms of some rows, sums of a block.
 template <class T, int kSums>
@@ -68,27 +133,27 @@ class GroupSums {
 
   explicit GroupSums(const NormGeometry& g)
       : g_(g),
-        halves_(g.d >= 2 && g.d <= numerics::kLanes && (g.d & (g.d - 1)) == 0),
+        in_registers_(g.d >= 2 && g.d <= numerics::kLanes && (g.d & (g.d - 1)) == 0),
         rows_(std::clamp<std::int64_t>(kTerms / g.channels(), 1, std::min(g.b, numerics::kBlock))),
-        pitch_(rows_ * (halves_ ? g.channels() : g.g) + 2 * kSize),
+        pitch_(rows_ * (in_registers_ ? g.channels() : g.g) + kSize * (in_registers_ ? g.d : 1)),
         terms_(kSums * pitch_),
         block_(kSums * lanes()) {
-    std::fill(terms_.begin(), terms_.end(), T{0});  // what lies between the runs' ends and a register's
+    std::fill(terms_.begin(), terms_.end(), T{0});  // what lies beyond the last run
   }
 
   /// Elements of the sums of one kind: a number a group, filled up to whole registers.
   std::int64_t lanes() const { return (g_.g + kSize - 1) / kSize * kSize; }
 
-  /// sums[k * lanes() + group] = block `index` of the chains. terms(tail, row, column, lanes, Vec<T>* t)
-  /// gives the terms of a row's columns.
+  /// sums[k * lanes() + group] = block `index` of the chains. terms(tail, offset, channel, lanes,
+  /// Vec<T>* t) gives the terms of some channels of a row, `offset` elements into the sample.
   template <class Terms>
   void block(const Terms& terms, std::int64_t index, T* sums) {
     const std::int64_t first = index * numerics::kBlock, last = std::min(first + numerics::kBlock, g_.b);
     std::fill_n(sums, kSums * lanes(), T{0});
     for (std::int64_t row = first; row < last; row += rows_) {
       const std::int64_t rows = std::min(rows_, last - row);
-      if (halves_) {
-        trees_by_halves(terms, row, rows);
+      if (in_registers_) {
+        trees_in_registers(terms, row, rows);
       } else {
         trees(terms, row, rows);
       }
@@ -123,62 +188,69 @@ class GroupSums {
       for (std::int64_t group = 0; group < g_.g; ++group) {
         T sums[kSums];
         lanes_trees<T, kSums>(
-            g_.d,
-            [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T>* acc) HWY_ATTR {
-              Vec<T> t[kSums];
-              terms(tail, first + row, group * g_.d + i, lanes, t);
-              for (int k = 0; k < kSums; ++k) acc[k] += t[k];
-            },
+            g_.d, RowStep<kSums, Terms>{terms, (first + row) * g_.channels() + group * g_.d, group * g_.d},
             sums);
         for (int k = 0; k < kSums; ++k) terms_[k * pitch_ + row * g_.g + group] = sums[k];
       }
   }
 
   template <class Terms>
-  void trees_by_halves(const Terms& terms, std::int64_t first, std::int64_t rows) {
-    const std::int64_t channels = g_.channels(), runs = rows * g_.g;
-    std::int64_t h = g_.d / 2;
-    if (channels % (2 * kSize) == 0 && h < kSize) {
-      // The first halving with the terms still in registers.
-      with_halving<T>(h, [&](auto halve) HWY_ATTR {
-        T* to = terms_.data();
-        for (std::int64_t row = 0; row < rows; ++row)
-          for (std::int64_t column = 0; column < channels; column += 2 * kSize, to += kSize) {
-            Vec<T> a[kSums], b[kSums];
-            terms(std::false_type(), first + row, column, kSize, a);
-            terms(std::false_type(), first + row, column + kSize, kSize, b);
-            for (int k = 0; k < kSums; ++k) store(halve(a[k], b[k]), to + k * pitch_);
-          }
-      });
-      h /= 2;
-    } else {
-      for (std::int64_t row = 0; row < rows; ++row)
+  void trees_in_registers(const Terms& terms, std::int64_t first, std::int64_t rows) {
+    const std::int64_t channels = g_.channels();
+    // Rows whose terms come from `terms` as they are needed: registers and trees end where these rows do.
+    const std::int64_t unit = kSize / std::gcd(kSize, g_.g);
+    const std::int64_t direct = channels % kSize == 0 ? rows / unit * unit : 0;
+    with_run_trees<T, kSums>(g_.d, [&](auto trees) HWY_ATTR {
+      const Terms own = terms;  // a copy that no store is taken to change
+      std::int64_t offset = first * channels, column = 0;
+      const auto from_rows = [&, channels ]() HWY_ATTR __attribute__((always_inline)) {
+        Side<T, kSums> t;
+        own(std::false_type(), offset, column, kSize, t.of);
+        offset += kSize;
+        column = column + kSize == channels ? 0 : column + kSize;
+        return t;
+      };
+      put_trees(trees, 0, direct * g_.g, from_rows);
+      if (direct == rows) return;
+      // The others' are stored first.
+      for (std::int64_t row = direct; row < rows; ++row)
         for_vectors<T>(channels, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
           Vec<T> t[kSums];
-          terms(tail, first + row, i, lanes, t);
+          own(tail, (first + row) * channels + i, i, lanes, t);
           for (int k = 0; k < kSums; ++k)
             store_some<tail.value>(t[k], terms_.data() + k * pitch_ + row * channels + i, lanes);
         });
-    }
-    for (; h >= 1; h /= 2)
-      for (int k = 0; k < kSums; ++k) halve_runs(terms_.data() + k * pitch_, runs, h);
-  }
-
-  static void halve_runs(T* from, std::int64_t runs, std::int64_t h) {
-    if (h >= kSize) {
-      for (std::int64_t run = 0; run < runs; ++run)
-        for (std::int64_t i = 0; i < h; i += kSize)
-          store(load<T>(from + run * 2 * h + i) + load<T>(from + run * 2 * h + h + i), from + run * h + i);
-      return;
-    }
-    with_halving<T>(h, [=](auto halve) HWY_ATTR {
-      for (std::int64_t i = 0; i < runs * h; i += kSize)
-        store(halve(load<T>(from + 2 * i), load<T>(from + 2 * i + kSize)), from + i);
+      trees_of_stored(trees, direct, rows);
     });
   }
 
+  /// The trees of rows [row, end) whose terms lie in terms_. (A function of its own: it is the same for all
+  /// terms.)
+  template <class Trees>
+  HWY_NOINLINE void trees_of_stored(const Trees& trees, std::int64_t row, std::int64_t end) {
+    const T* at = terms_.data() + row * g_.channels();
+    const auto from_memory = [&, pitch = pitch_ ]() HWY_ATTR __attribute__((always_inline)) {
+      Side<T, kSums> t;
+      for (int k = 0; k < kSums; ++k) t.of[k] = load<T>(at + k * pitch);
+      at += kSize;
+      return t;
+    };
+    put_trees(trees, row * g_.g, end * g_.g, from_memory);
+  }
+
+  /// The trees of runs [run, end).
+  template <class Trees, class Next>
+  HWY_INLINE void put_trees(const Trees& trees, std::int64_t run, std::int64_t end, Next& next) {
+    T* const to = terms_.data();
+    const std::int64_t pitch = pitch_;
+    for (; run < end; run += kSize) {
+      const Side<T, kSums> sums = trees.step(next);
+      for (int k = 0; k < kSums; ++k) store(sums.of[k], to + k * pitch + run);
+    }
+  }
+
   const NormGeometry& g_;
-  const bool halves_;
+  const bool in_registers_;
   const std::int64_t rows_, pitch_;
   const Scratch<T> terms_, block_;
 };

@@ -48,14 +48,15 @@ void group_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const T* const last = x + (std::max<std::int64_t>(g.numel(), 1) - 1);
   sums_by_blocks<T, 1>(
       g, sizeof(T),
-      [&](std::int64_t a) { return moment_terms<kOne, false>(x + a * sample, channels, mean, last); },
+      [&](std::int64_t a) {
+        return MomentTerms<kOne, false, T>{x + a * sample, mean, last};
+      },
       [&](std::int64_t a, const T* sums) { divide_into(mean, a, sums); });
   const T* const spread_mean = spread<T>(g, mean, room.data());
   sums_by_blocks<T, 1>(
       g, sizeof(T),
       [&](std::int64_t a) {
-        return moment_terms<kOne, true>(x + a * sample, channels, spread_mean + a * (kOne ? 1 : channels),
-                                        last);
+        return MomentTerms<kOne, true, T>{x + a * sample, spread_mean + a * (kOne ? 1 : channels), last};
       },
       [&](std::int64_t a, const T* sums) { divide_into(variance, a, sums); });
 }
@@ -75,7 +76,7 @@ void batch_statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
 template <class T>
 void statistics(const NormGeometry& g, const T* x, T* mean, T* variance) {
   const T count = static_cast<T>(g.count());
-  if (by_samples(g)) return statistics_of_samples(g, x, mean, variance, [] { return [](std::int64_t) {}; });
+  if (by_samples(g)) return statistics_of_samples(g, x, mean, variance, [] { return NothingAfter(); });
   if (one_for_row(g)) return group_statistics<true>(g, x, mean, variance);
   if (is_repeated(g)) return group_statistics<false>(g, x, mean, variance);
   const std::int64_t leaves = g.over_batch ? g.a / numerics::leaf_samples(g.b) : 0;

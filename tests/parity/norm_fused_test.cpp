@@ -1,5 +1,6 @@
 // Statistics and result of a norm in one pass over the samples: the bits of the definitions of both, one
-// after the other, in every instruction set; and what the op runs.
+// after the other, in every instruction set; the same of the gradient, which goes over samples as well; and
+// what the op runs.
 #include <gtest/gtest.h>
 
 #include <isobit/algorithms.h>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "core/trace.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/kernels/norm_fused.h"
 #include "cpu/reference/reference.h"
 #include "cpu/runtime/isa.h"
@@ -56,6 +58,14 @@ class NormFused : public testing::TestWithParam<cpu::Isa> {
     EXPECT_TRUE(equal_bits(mean.read(), got_mean.read()));
     EXPECT_TRUE(equal_bits(variance.read(), got_variance.read()));
     EXPECT_TRUE(equal_bits(y.read(), got.read()));
+
+    FencedBuffer dx(dtype, g.numel()), got_dx(dtype, g.numel());  // y serves as a gradient
+    cpu::reference::norm_backward(g, 1e-5, y.read(), x.read(), mean.read(), variance.read(), scale,
+                                  dx.view());
+    cpu::kernels::norm_backward(g, 1e-5, y.read(), x.read(), mean.read(), variance.read(), scale,
+                                got_dx.view());
+    EXPECT_TRUE(got_dx.fences_hold());
+    EXPECT_TRUE(equal_bits(dx.read(), got_dx.read()));
   }
 
  private:
@@ -71,8 +81,10 @@ TEST_P(NormFused, HasTheBitsOfBoth) {
         for (const std::int64_t columns : {1, 3, 16, 63, 64, 65, 130, 1024})  // layer norm
           expect_equal(norm_of(13, 1, 1, columns), dtype, affine);
         for (const std::int64_t positions : {1, 7, 300})
-          for (const std::int64_t d : {1, 2, 5, 8, 96})  // group norm, and instance norm
+          for (const std::int64_t d : {1, 2, 4, 5, 8, 16, 32, 64, 96})  // group norm, and instance norm
             expect_equal(norm_of(12, positions, 3, d), dtype, affine);
+        expect_equal(norm_of(12, 49, 8, 8), dtype, affine);  // rows beyond the last whole register of trees
+        expect_equal(norm_of(12, 260, 16, 4), dtype, affine);
         expect_equal(norm_of(12, 260, 1, 24), dtype, affine);
       }
   }
