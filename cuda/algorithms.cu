@@ -121,6 +121,8 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.norm_backward_affine.set(
       {{"shared", kernels::refuse_norm_backward_affine_shared, kernels::norm_backward_affine_shared},
        {"grid", nullptr, kernels::norm_backward_affine}});
+  lists.norm_backward.set_fast(
+      {{"cudnn", vendor::refuse_norm_backward_cudnn, vendor::norm_backward_cudnn, true}});
   lists.local_response_norm.set({{"grid", nullptr, kernels::local_response_norm}});
   lists.local_response_norm_backward.set({{"shared", kernels::refuse_local_response_norm_backward_shared,
                                            kernels::local_response_norm_backward_shared},

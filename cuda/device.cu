@@ -3,9 +3,11 @@
 
 #include <isobit/error.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "core/device_limits.h"
+#include "core/fused_norm.h"
 #include "core/listed_backend.h"
 #include "cuda/algorithms.h"
 #include "cuda/measure/limits.cuh"
@@ -13,6 +15,7 @@
 #include "cuda/runtime/graph.cuh"
 #include "cuda/runtime/guard.cuh"
 #include "cuda/runtime/properties.cuh"
+#include "cuda/vendor/vendor.h"
 #ifndef __CUDACC__
 #include "core/variants.h"
 #include "cuda/simt/variants.h"
@@ -60,9 +63,12 @@ class Ways : public HasVariants {
 };
 #endif
 
-class CudaBackend final : public ListedBackend<Guard>, public HasLimits, public Ways {
+class CudaBackend final : public ListedBackend<Guard>, public HasLimits, public Ways, public HasFusedNorm {
  public:
-  explicit CudaBackend(int device) : device_(device) { fill_algorithms(lists()); }
+  explicit CudaBackend(int device) : device_(device) {
+    fill_algorithms(lists());
+    norm_.set_fast({{"cudnn", vendor::refuse_norm_cudnn, vendor::norm_cudnn, true}});
+  }
 
   std::string name() const override { return device_name(device_); }
   std::vector<DeviceProperty> properties() const override { return gpu::properties(device_); }
@@ -74,6 +80,21 @@ class CudaBackend final : public ListedBackend<Guard>, public HasLimits, public 
     return key_;
   }
   bool host_accessible() const override { return false; }
+
+  void force_algorithm(std::string_view kernel, std::string_view algorithm) override {
+    ListedBackend::force_algorithm(kernel, algorithm);
+    if (kernel == norm_.kernel()) norm_forced_ = !algorithm.empty();
+  }
+  void norm(const NormGeometry& g, double eps, ConstView x, ConstView gamma, ConstView beta, View mean,
+            View variance, View y) override {
+    if (norm_forced_) {
+      const Guard guard = enter("norm");
+      norm_.run(g, eps, x, gamma, beta, mean, variance, y);
+      return;
+    }
+    norm_statistics(g, x, mean, variance);
+    norm_apply(g, eps, x, mean, variance, gamma, beta, y);
+  }
 
   void* allocate(std::int64_t bytes) override {
     if (bytes == 0) return nullptr;
@@ -190,6 +211,10 @@ class CudaBackend final : public ListedBackend<Guard>, public HasLimits, public 
   }
 
   int device_;
+  /// Statistics and result in one: forced, or not at all, since exact arithmetic has a kernel for each.
+  AlgorithmList<void(const NormGeometry&, double, ConstView, ConstView, ConstView, View, View, View)> norm_{
+      lists(), "norm"};
+  std::atomic<bool> norm_forced_ = false;
   mutable std::once_flag key_made_;
   mutable std::string key_;
 };

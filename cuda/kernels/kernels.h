@@ -47,6 +47,9 @@ void log_softmax_backward(std::int64_t columns, ConstView dy, ConstView y, View 
 void softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
 void log_softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
 const char* refuse_softmax_backward_block(std::int64_t columns, ConstView dy, ConstView y, View dx);
+/// 1 / sqrt(variance + eps), as cuDNN keeps a norm's statistics, in f32, and the variance of it.
+void inverse_deviations(ConstView variance, double eps, float* inverse);
+void variances(const float* inverse, double eps, View variance);
 void norm_statistics(const NormGeometry& g, ConstView x, View mean, View variance);
 void norm_statistics_shared(const NormGeometry& g, ConstView x, View mean, View variance);
 const char* refuse_norm_statistics_shared(const NormGeometry& g, ConstView x, View mean, View variance);

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <list>
 #include <unordered_set>
 
 #include "cuda/simt/cudnn_graph.h"
@@ -308,11 +310,18 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   const auto operation = dnn::operation_of(*dnn::find(p.graph));
   const std::vector<dnn::Operand> operands = operation->operands();
   std::vector<const void*> data;
+  const auto numbers = std::make_shared<std::list<std::array<unsigned char, 8>>>();
   for (const dnn::Operand& operand : operands) {
     const dnn::Tensor& t = operand.tensor;
     data.push_back(pointer_of(given, t.id));
     if (data.back() == nullptr)
       return refuse(call, fmt::format("the pack has no {}", t.name), CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    if (t.on_host) {  // read now: what it points at may be gone when it is this call's turn
+      numbers->emplace_back();
+      std::memcpy(numbers->back().data(), data.back(), bytes_of(t));
+      data.back() = numbers->back().data();
+      continue;
+    }
     const std::string why =
         misplaced(t.name, data.back(), bytes_of(t), static_cast<std::uint64_t>(t.alignment));
     if (!why.empty()) return refuse(call, why);
@@ -340,15 +349,16 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   ++counts.executions;
   counts.engine = p.engine;
   counts.workspace = room;
-  const cudaError_t error = enqueue(queue, [operation, operands, data, room, workspace, engine = p.engine] {
-    const DeviceMemory::Access access;
-    // It is the library's now: what lay there is gone.
-    if (room > 0) std::memset(workspace, 0xff, static_cast<std::size_t>(room));
-    operation->compute(engine, data);
-    for (std::size_t i = 0; i < operands.size(); ++i)
-      if (operands[i].written)
-        trace_host_copy(const_cast<void*>(data[i]), nullptr, bytes_of(operands[i].tensor));
-  });
+  const cudaError_t error =
+      enqueue(queue, [operation, operands, data, numbers, room, workspace, engine = p.engine] {
+        const DeviceMemory::Access access;
+        // It is the library's now: what lay there is gone.
+        if (room > 0) std::memset(workspace, 0xff, static_cast<std::size_t>(room));
+        operation->compute(engine, data);
+        for (std::size_t i = 0; i < operands.size(); ++i)
+          if (operands[i].written)
+            trace_host_copy(const_cast<void*>(data[i]), nullptr, bytes_of(operands[i].tensor));
+      });
   return error == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 

@@ -13,7 +13,8 @@ namespace isobit::emulator::dnn {
 namespace {
 
 bool is_operation(cudnnBackendDescriptorType_t type) {
-  return type == kForward || type == kData || type == kFilter || type == kPool || type == kPoolBackward;
+  return type == kForward || type == kData || type == kFilter || type == kPool || type == kPoolBackward ||
+         type == kNorm || type == kNormBackward;
 }
 
 Verdict judge_tensor(const Descriptor& d) {
@@ -155,6 +156,7 @@ Verdict judge_whole(const Descriptor& d) {
 std::shared_ptr<const Operation> operation_of(const Descriptor& d) {
   if (d.type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)
     return operation_of(part(d, CUDNN_ATTR_OPERATIONGRAPH_OPS));
+  if (d.type == kNorm || d.type == kNormBackward) return norm_of(d);
   return d.type == kPool || d.type == kPoolBackward ? resample_of(d) : convolution_of(d);
 }
 
@@ -164,7 +166,8 @@ Tensor tensor_of(const char* name, const Descriptor& d) {
           elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_DIMENSIONS),
           elements<std::int64_t>(d, CUDNN_ATTR_TENSOR_STRIDES),
           element<std::int64_t>(d, CUDNN_ATTR_TENSOR_UNIQUE_ID),
-          element<std::int64_t>(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT)};
+          element<std::int64_t>(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT),
+          is_set(d, CUDNN_ATTR_TENSOR_IS_BY_VALUE) && element<bool>(d, CUDNN_ATTR_TENSOR_IS_BY_VALUE)};
 }
 
 std::int64_t Tensor::numel() const {

@@ -66,6 +66,10 @@ template <class T>
 T element(const Descriptor& d, cudnnBackendAttributeName_t name) {
   return elements<T>(d, name).front();
 }
+template <>
+inline bool element<bool>(const Descriptor& d, cudnnBackendAttributeName_t name) {
+  return d.values.at(name).bytes.front() != 0;
+}
 /// The descriptor that an attribute names, which exists.
 inline const Descriptor& part(const Descriptor& d, cudnnBackendAttributeName_t name) {
   return *find(element<cudnnBackendDescriptor_t>(d, name));
@@ -76,6 +80,7 @@ struct Tensor {
   cudnnDataType_t type;
   std::vector<std::int64_t> extent, stride;
   std::int64_t id, alignment;
+  bool on_host;  ///< a number that the library reads when it is called
   std::uint64_t element_bytes() const { return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_INT32 ? 4 : 2; }
   std::int64_t numel() const;
   /// Channels next to each other, then the last axis, and so on, without holes.
@@ -119,5 +124,6 @@ Verdict judge_convolution(const Descriptor& d);
 Verdict judge_resample(const Descriptor& d);
 std::shared_ptr<const Operation> convolution_of(const Descriptor& d);
 std::shared_ptr<const Operation> resample_of(const Descriptor& d);
+std::shared_ptr<const Operation> norm_of(const Descriptor& d);
 
 }  // namespace isobit::emulator::dnn

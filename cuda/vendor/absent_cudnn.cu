@@ -52,5 +52,20 @@ const char* refuse_avg_pool_backward_cudnn(const PoolGeometry&, ConstView, View)
 void avg_pool_backward_cudnn(const PoolGeometry&, ConstView, View) {
   fail("avg_pool_backward", "{}", kAbsent);
 }
+const char* refuse_norm_cudnn(const NormGeometry&, double, ConstView, ConstView, ConstView, View, View,
+                              View) {
+  return kAbsent;
+}
+void norm_cudnn(const NormGeometry&, double, ConstView, ConstView, ConstView, View, View, View) {
+  fail("norm", "{}", kAbsent);
+}
+const char* refuse_norm_backward_cudnn(const NormGeometry&, double, ConstView, ConstView, ConstView,
+                                       ConstView, ConstView, View) {
+  return kAbsent;
+}
+void norm_backward_cudnn(const NormGeometry&, double, ConstView, ConstView, ConstView, ConstView, ConstView,
+                         View) {
+  fail("norm_backward", "{}", kAbsent);
+}
 
 }  // namespace isobit::gpu::vendor

@@ -152,6 +152,7 @@ CudnnDescriptor describe(const CudnnTensor& t, const CudnnCall& what) {
   d.set_all({CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, "TENSOR_STRIDES"}, t.stride, what);
   d.set({CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, "TENSOR_UNIQUE_ID"}, t.id, what);
   d.set({CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, "TENSOR_BYTE_ALIGNMENT"}, t.alignment, what);
+  if (t.on_host) d.set({CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, "TENSOR_IS_BY_VALUE"}, true, what);
   d.finalize(what);
   return d;
 }

@@ -103,6 +103,7 @@ struct CudnnTensor {
   cudnnDataType_t type;
   std::vector<std::int64_t> extent, stride;
   std::int64_t alignment;  ///< bytes
+  bool on_host = false;    ///< a number that is read when the call is made
 };
 CudnnDescriptor describe(const CudnnTensor& tensor, const CudnnCall& what);
 

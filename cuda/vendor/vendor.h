@@ -1,6 +1,6 @@
 // Fast mode's algorithms that NVIDIA's libraries compute (isobit/arithmetic.h), in the seam's signature,
 // beside our own tensor_cores. They are the last of their lists: asked for by name, or chosen by time (those
-// of pooling by name alone). Where
+// of pooling and norms by name alone). Where
 // a library is missing, or refuses the problem, refuse_... says so. (docs/fast-mode.md)
 #pragma once
 #include "core/backend.h"
@@ -26,5 +26,15 @@ const char* refuse_avg_pool_cudnn(const PoolGeometry& g, ConstView x, View y);
 void avg_pool_cudnn(const PoolGeometry& g, ConstView x, View y);
 const char* refuse_avg_pool_backward_cudnn(const PoolGeometry& g, ConstView dy, View dx);
 void avg_pool_backward_cudnn(const PoolGeometry& g, ConstView dy, View dx);
+
+/// Statistics and result in one (core/fused_norm.h).
+const char* refuse_norm_cudnn(const NormGeometry& g, double eps, ConstView x, ConstView gamma, ConstView beta,
+                              View mean, View variance, View y);
+void norm_cudnn(const NormGeometry& g, double eps, ConstView x, ConstView gamma, ConstView beta, View mean,
+                View variance, View y);
+const char* refuse_norm_backward_cudnn(const NormGeometry& g, double eps, ConstView dy, ConstView x,
+                                       ConstView mean, ConstView variance, ConstView gamma, View dx);
+void norm_backward_cudnn(const NormGeometry& g, double eps, ConstView dy, ConstView x, ConstView mean,
+                         ConstView variance, ConstView gamma, View dx);
 
 }  // namespace isobit::gpu::vendor
