@@ -44,6 +44,7 @@ constexpr double kSerialWork = 1 << 19;     ///< multiply-adds that are not wort
 constexpr std::int64_t kLine = 64;          ///< bytes
 constexpr std::int64_t kFewTerms = 64;      ///< a tile of so few waits for the lines that it stores
 constexpr double kFewTermsBytes = 8 << 20;  ///< of such an output, that no cache near keeps
+constexpr std::int64_t kNarrowed = 80;      ///< positions of short tiles whose sums are narrowed at a time
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -91,6 +92,7 @@ class PassRunner {
     const Scratch<std::int64_t> terms(short_tiles ? terms_ : 0);
     if (short_tiles) list_terms(runs.data(), block_runs[1], terms.data());
     short_terms_ = short_tiles ? terms.data() : nullptr;
+    narrows_at_once_ = narrow_ && short_tiles && pass_.groups == 1 && pass_.columns <= kChunkColumns;
 
     FilterPanels<T> panels(pass_, tiles_, planes_ * height_.outputs * width_.outputs, split_.units());
     const Scratch<T> packed(panels.packed_elements());
@@ -140,10 +142,14 @@ class PassRunner {
     if (slab_.used()) slab_.fill(u, group_begin, group_end - group_begin, slab.data());
     const Scratch<const T*> rows(positions);
     const Scratch<T*> outs(positions);
-    const Scratch<T> sums(narrow_ ? positions * out_channels_ : 0);
+    const std::int64_t held = narrows_at_once_ ? std::min(positions, 2 * kNarrowed) : positions;
+    const Scratch<T> sums(narrow_ ? held * out_channels_ : 0);
     locate(u, slab_.base(slab.data(), group_begin), rows.data());
     if (narrow_) {
-      for (std::int64_t i = 0; i < positions; ++i) outs[i] = sums.data() + i * out_channels_;
+      for (std::int64_t i = 0, place = 0; i < positions; ++i, ++place) {
+        if (place == kNarrowed && narrows_at_once_ && positions - i >= kNarrowed) place = 0;
+        outs[i] = sums.data() + place * out_channels_;
+      }
     } else {
       T* const out = static_cast<T*>(pass_.out);
       T** const to = outs.data();
@@ -173,31 +179,26 @@ class PassRunner {
       first = begin * tiles_.width();
       last = std::min(end * tiles_.width(), pass_.columns);
     }
-    if (narrow_) narrow_sums(u, first, last, sums.data());
+    if (narrow_ && !narrows_at_once_) narrow_sums(u, 0, positions, first, last, sums.data());
     if (pass_.then) activate(u, first, last);
     if (streams_) hwy::FlushStream();
   }
 
-  // The channels [first, last) of a task's sums to the output; neighbours that are whole go together.
-  void narrow_sums(const Unit& u, std::int64_t first, std::int64_t last, const T* sums) const {
-    const std::int64_t pitch = pass_.pitch();
-    const bool whole = last - first == pitch;
-    std::int64_t from = 0, to = 0, count = 0;
-    const auto put = [&] {
-      const auto convert = streams_ ? narrow_past<T> : narrow<T>;
-      convert(sums + from * out_channels_ + first,
-              static_cast<char*>(pass_.out) + (to + first) * size_of(pass_.dtype), pass_.dtype,
-              count * (last - first));
-      count = 0;
-    };
-    places_.for_each_place(u, [&](std::int64_t i, std::int64_t place) {
-      if (!whole || place != to + count * pitch) put();
-      if (count++ == 0) {
-        from = i;
-        to = place;
-      }
-    });
-    put();
+  // Of the sums of a task's positions [begin, end) channels [first, last) to the output; neighbours that are
+  // whole go together.
+  void narrow_sums(const Unit& u, std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t last,
+                   const T* sums) const {
+    const std::int64_t pitch = pass_.pitch(), channels = last - first;
+    const auto convert = streams_ ? narrow_past<T> : narrow<T>;
+    places_.for_each_stretch(
+        u, [&](std::int64_t i, std::int64_t count, std::int64_t element, std::int64_t step) {
+          const std::int64_t from = std::max(begin, i), stop = std::min(end, i + count);
+          const std::int64_t together = channels == pitch && step == pitch ? stop - from : 1;
+          for (std::int64_t j = from; j < stop; j += together)
+            convert(sums + (j - begin) * out_channels_ + first,
+                    static_cast<char*>(pass_.out) + (element + (j - i) * step + first) * size_of(pass_.dtype),
+                    pass_.dtype, together * channels);
+        });
   }
 
   // The channels [first, last) that a task has stored, rows of the output together where they are whole.
@@ -276,11 +277,19 @@ class PassRunner {
           const std::int64_t positions = places_.positions(u, list);
           const std::int64_t runs = skips_ && !skips ? places_.classes() : list;
           tile.block_runs = block_runs_ + runs * (blocks_ + 1) + block;
-          tile.rows = rows + first_position;
-          tile.out = outs + first_position;
-          run_tiles(group, index, positions, last, panels.span().first(static_cast<std::size_t>(count)),
-                    fresh_terms(from, panel_begin, end - term), fetch.count > 0 ? &fetch : nullptr, tile);
-          first_position += positions;
+          const std::int64_t behind = first_position + positions;
+          while (first_position < behind) {
+            const std::int64_t left = behind - first_position;
+            const std::int64_t some = narrows_at_once_ && left >= 2 * kNarrowed ? kNarrowed : left;
+            tile.rows = rows + first_position;
+            tile.out = outs + first_position;
+            run_tiles(group, index, some, last, panels.span().first(static_cast<std::size_t>(count)),
+                      fresh_terms(from, panel_begin, end - term), fetch.count > 0 ? &fetch : nullptr, tile);
+            if (narrows_at_once_)
+              narrow_sums(u, first_position, first_position + some, panel_begin * tiles_.width(),
+                          std::min(panel_end * tiles_.width(), pass_.columns), outs[first_position]);
+            first_position += some;
+          }
         }
       }
     }
@@ -353,7 +362,8 @@ class PassRunner {
   PassPlaces places_;
   PassSplit split_;
   bool worth_skipping_ = false, skips_ = false, finite_ = true;
-  bool streams_ = false;  ///< the output is larger than the caches, and stored past them
+  bool narrows_at_once_ = false;  ///< whether sums are narrowed as soon as some tiles have them
+  bool streams_ = false;          ///< the output is larger than the caches, and stored past them
   const Run* runs_ = nullptr;
   const std::int64_t* block_runs_ = nullptr;
   const FilterPanels<T>* panels_ = nullptr;  ///< while run() lasts: scratch goes back in the order it came

@@ -39,10 +39,33 @@ HWY_INLINE void widen_rows_of(const Half* from, std::int64_t pitch, std::int64_t
   }
 }
 
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+// What round_to_bf16 rounds to, in the high halves of the lanes.
+HWY_INLINE hn::Vec<BitsTag<float>> round_high(const float* from) {
+  constexpr BitsTag<float> d;
+  auto v = hn::LoadU(Tag<float>(), from);
+  asm("" : "+v"(v.raw));  // or g++ loads it for every use
+  const auto bits = hn::BitCast(d, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d, 1u));
+  const auto rounded = hn::Add(hn::Add(bits, hn::Set(d, 0x7fffu)), odd);
+  const auto nan = hn::OrAnd(hn::Set(d, 0x7fc00000u), bits, hn::Set(d, 0x80000000u));
+  return hn::IfThenElse(hn::RebindMask(d, hn::IsNaN(v)), nan, rounded);
+}
+#endif
+
 template <class Half>
 HWY_INLINE void narrow_halves(const float* from, Half* to, std::size_t count) {
   constexpr std::size_t size = Vec<float>::size;
   std::size_t i = 0;
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+  if constexpr (std::is_same_v<Half, bf16>) {  // the high halves of two vectors at a time
+    constexpr hn::Repartition<std::uint16_t, Tag<float>> d;
+    for (; i + 2 * size <= count; i += 2 * size)
+      hn::StoreU(
+          hn::ConcatOdd(d, hn::BitCast(d, round_high(from + i + size)), hn::BitCast(d, round_high(from + i))),
+          d, reinterpret_cast<std::uint16_t*>(to + i));
+  }
+#endif
   for (; i + size <= count; i += size) store(load<float>(from + i), to + i);
   if (i < count) store_n(load_n<float>(from + i, count - i), to + i, count - i);
 }
