@@ -18,6 +18,24 @@
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
+/// Under a sanitizer clang takes minutes for many terms side by side: there they are a call each.
+constexpr bool kSanitized = HWY_IS_ASAN != 0 || HWY_IS_TSAN != 0;
+
+template <class Terms, class Tail, class V>
+HWY_NOINLINE void call_terms(const Terms& terms, Tail tail, std::int64_t offset, std::int64_t channel,
+                             std::int64_t lanes, V* t) {
+  terms(tail, offset, channel, lanes, t);
+}
+template <class Terms, class Tail, class V>
+HWY_INLINE void take_terms(const Terms& terms, Tail tail, std::int64_t offset, std::int64_t channel,
+                           std::int64_t lanes, V* t) {
+  if constexpr (kSanitized) {
+    call_terms(terms, tail, offset, channel, lanes, t);
+  } else {
+    terms(tail, offset, channel, lanes, t);
+  }
+}
+
 /// Two registers' runs of 2 kHalf terms halved into one register: lanes without the bit kHalf have a's halves
 /// added, those with it b's.
 template <int kHalf, class T>
@@ -102,11 +120,18 @@ class RunTrees {
   }
 };
 
+/// Whether there are trees of such runs: under a sanitizer of two lengths only.
+constexpr bool has_run_trees(std::int64_t run) {
+  if (kSanitized) return run == 4 || run == 32;
+  return run >= 2 && run <= numerics::kLanes && (run & (run - 1)) == 0;
+}
+
 /// Calls body(RunTrees()) for runs of `run` terms.
 template <class T, int kSums, int kRun = 2, class Body>
 HWY_INLINE void with_run_trees(std::int64_t run, const Body& body) {
   if constexpr (kRun <= numerics::kLanes) {
-    if (run == kRun) return body(RunTrees<T, kSums, kRun>());
+    if constexpr (has_run_trees(kRun))
+      if (run == kRun) return body(RunTrees<T, kSums, kRun>());
     with_run_trees<T, kSums, kRun * 2>(run, body);
   }
 }
@@ -120,7 +145,7 @@ struct RowStep {
   template <class Tail, class V>
   HWY_INLINE void operator()(Tail tail, std::int64_t i, std::int64_t lanes, V* acc) const {
     V t[kSums];
-    terms(tail, offset + i, column + i, lanes, t);
+    take_terms(terms, tail, offset + i, column + i, lanes, t);
     for (int k = 0; k < kSums; ++k) acc[k] += t[k];
   }
 };
@@ -133,7 +158,7 @@ class GroupSums {
 
   explicit GroupSums(const NormGeometry& g)
       : g_(g),
-        in_registers_(g.d >= 2 && g.d <= numerics::kLanes && (g.d & (g.d - 1)) == 0),
+        in_registers_(has_run_trees(g.d)),
         rows_(std::clamp<std::int64_t>(kTerms / g.channels(), 1, std::min(g.b, numerics::kBlock))),
         pitch_(rows_ * (in_registers_ ? g.channels() : g.g) + kSize * (in_registers_ ? g.d : 1)),
         terms_(kSums * pitch_),
@@ -205,7 +230,7 @@ class GroupSums {
       std::int64_t offset = first * channels, column = 0;
       const auto from_rows = [&, channels ]() HWY_ATTR __attribute__((always_inline)) {
         Side<T, kSums> t;
-        own(std::false_type(), offset, column, kSize, t.of);
+        take_terms(own, std::false_type(), offset, column, kSize, t.of);
         offset += kSize;
         column = column + kSize == channels ? 0 : column + kSize;
         return t;
@@ -216,7 +241,7 @@ class GroupSums {
       for (std::int64_t row = direct; row < rows; ++row)
         for_vectors<T>(channels, [&](auto tail, std::int64_t i, std::int64_t lanes) HWY_ATTR {
           Vec<T> t[kSums];
-          own(tail, (first + row) * channels + i, i, lanes, t);
+          take_terms(own, tail, (first + row) * channels + i, i, lanes, t);
           for (int k = 0; k < kSums; ++k)
             store_some<tail.value>(t[k], terms_.data() + k * pitch_ + row * channels + i, lanes);
         });
