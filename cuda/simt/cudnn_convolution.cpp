@@ -196,19 +196,12 @@ void Convolution::compute(CudnnEngine engine, const std::vector<const void*>& da
 }  // namespace
 
 Verdict judge_convolution(const Descriptor& d) {
-  const auto axes = element<std::int64_t>(d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS);
-  if (axes < 2 || axes > 3) return bad(fmt::format("{} axes", axes));
-  for (const auto& [name, least] :
-       {std::pair{CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, 0}, std::pair{CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, 0},
-        std::pair{CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, 1},
-        std::pair{CUDNN_ATTR_CONVOLUTION_DILATIONS, 1}}) {
-    const auto values = elements<std::int64_t>(d, name);
-    if (static_cast<std::int64_t>(values.size()) != axes)
-      return bad(
-          fmt::format("{} values of attribute {} for {} axes", values.size(), static_cast<int>(name), axes));
-    if (*std::min_element(values.begin(), values.end()) < least)
-      return bad(fmt::format("a value below {} of attribute {}", least, static_cast<int>(name)));
-  }
+  const Verdict axes = judge_axes(d, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS,
+                                  {{CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, 0},
+                                   {CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, 0},
+                                   {CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, 1},
+                                   {CUDNN_ATTR_CONVOLUTION_DILATIONS, 1}});
+  if (!axes.fine()) return axes;
   if (element<cudnnDataType_t>(d, CUDNN_ATTR_CONVOLUTION_COMP_TYPE) != CUDNN_DATA_FLOAT)
     return bad("isobit sums in f32");
   if (element<cudnnConvolutionMode_t>(d, CUDNN_ATTR_CONVOLUTION_CONV_MODE) != CUDNN_CROSS_CORRELATION)

@@ -121,6 +121,21 @@ Verdict judge_attribute(const Descriptor& d, cudnnBackendAttributeName_t name,
   return {};
 }
 
+Verdict judge_axes(const Descriptor& d, cudnnBackendAttributeName_t count,
+                   std::initializer_list<AxisValues> all) {
+  const auto axes = element<std::int64_t>(d, count);
+  if (axes < 2 || axes > 3) return bad(fmt::format("{} axes", axes));
+  for (const auto& [name, least] : all) {
+    const auto values = elements<std::int64_t>(d, name);
+    if (static_cast<std::int64_t>(values.size()) != axes)
+      return bad(
+          fmt::format("{} values of attribute {} for {} axes", values.size(), static_cast<int>(name), axes));
+    if (*std::min_element(values.begin(), values.end()) < least)
+      return bad(fmt::format("a value below {} of attribute {}", least, static_cast<int>(name)));
+  }
+  return {};
+}
+
 Verdict judge_whole(const Descriptor& d) {
   for (const Rule& rule : kRules) {
     if (rule.descriptor != d.type) continue;

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -119,6 +120,14 @@ class Operation {
 /// Of a descriptor of an operation, complete, or of the graph that has it.
 std::shared_ptr<const Operation> operation_of(const Descriptor& d);
 
+/// An attribute with a value for each axis, and the least one.
+struct AxisValues {
+  cudnnBackendAttributeName_t name;
+  std::int64_t least;
+};
+/// Whether there are two or three axes, as attribute `count` says, and a good value of each for all.
+Verdict judge_axes(const Descriptor& d, cudnnBackendAttributeName_t count,
+                   std::initializer_list<AxisValues> all);
 /// Whether the descriptors of convolutions, and of how windows move over axes, make sense.
 Verdict judge_convolution(const Descriptor& d);
 Verdict judge_resample(const Descriptor& d);
