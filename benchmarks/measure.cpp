@@ -185,11 +185,16 @@ class Rival {
   /// Its result is judged as ours is: against the definition, within the bound of its arithmetic.
   void open(const Tensor& expected) {
     guarded([&] {
+      if (problem_.kernel.empty())
+        fail("peer", "no single kernel that {} could serve in place of", row.label);
       const auto there = fast_algorithms(settings_.device, problem_.kernel);
       if (std::find(there.begin(), there.end(), row.label) == there.end())
         fail("peer", "{} has no algorithm {}", problem_.kernel, row.label);
       const Ours forced(problem_, settings_);
+      const ServedCalls served;
       const Tensor result = problem_.call();
+      if (!served.counts().contains({problem_.kernel, row.label}))
+        fail("peer", "this problem does not call {}", problem_.kernel);
       row.error = relative_error(result, expected);
       if (!problem_.verify(result).equal) fail("peer", "{}: a wrong result", row.label);
       turn_ = Turn::of(forced.seconds({1, 0}, false), settings_.turn_seconds);

@@ -1,5 +1,6 @@
 #include "benchmarks/memory.h"
 
+#include <isobit/arithmetic.h>
 #include <isobit/ops.h>
 #include <isobit/optim.h>
 
@@ -22,6 +23,9 @@ struct Case {
   double backward_u = 0, backward_v = 0;  ///< 0: no backward row
   double backward_index = 0;              ///< bytes of an index that every element of the result has
   nlohmann::json question;
+  /// Of the seam, where one kernel is all that a row calls; its gradient's has _backward behind it.
+  std::string kernel = {};
+  double window = 0;  ///< elements that one of the result, or of a gradient, is a sum of at most
 };
 
 using Inputs = std::vector<Tensor>;
@@ -139,6 +143,8 @@ Case pool_case(const std::string& name, const char* op, const Shape& images, std
   const bool maximum = std::string_view(op) == "max_pool";
   Case c{name, {images}, {}, 1, 1, 1, 1, maximum ? 8.0 : 0.0, {}};
   c.question = {{"op", op}, {"window", window}, {"stride", stride}, {"padding", padding}};
+  c.kernel = op;
+  c.window = static_cast<double>(window * window);
   if (maximum)
     c.op = [=](const Inputs& i) { return max_pool(i[0], window, options); };
   else
@@ -167,6 +173,7 @@ std::vector<Case> pool_cases(std::int64_t elements) {
 
 std::vector<Problem> problems_of(const Case& c, const std::vector<Direction>& directions, DType dtype,
                                  const Settings& settings) {
+  const MathScope arithmetic(settings.math);  // of the forward passes, which their gradients follow
   std::vector<Tensor> inputs;
   for (std::size_t i = 0; i < c.inputs.size(); ++i) {
     // Parameters of norms stay in the type that is computed in.
@@ -183,8 +190,16 @@ std::vector<Problem> problems_of(const Case& c, const std::vector<Direction>& di
     const auto v = static_cast<double>(y.bytes());
     std::vector<Tensor> all = inputs;
     if (backward) all.push_back(numbers(y.shape(), dtype, "dy"));
-    Problem p = whole_problem(all, backward ? backward_of(c.op) : forward_of(c.op), settings);
+    const Prepare prepare = backward ? backward_of(c.op) : forward_of(c.op);
+    Problem p = whole_problem(all, prepare, settings);
     p.name = c.name;
+    if (!c.kernel.empty()) p.kernel = backward ? c.kernel + "_backward" : c.kernel;
+    if (c.window > 0 && p.kernel != "max_pool")  // maxima round nothing
+      p.verify = [=, exactly = p.verify, terms = c.window](const Tensor& result) -> Verdict {
+        if (current_math() == Math::exact || dtype == DType::f64) return exactly(result);
+        const double share = share_of_sums(prepare, all, terms, result);
+        return {share <= 1, result.numel(), share};
+      };
     p.direction = name_of(direction);
     p.batch = c.inputs[0][0];
     p.bytes = backward ? c.backward_u * u +

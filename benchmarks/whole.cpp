@@ -1,10 +1,14 @@
 #include "benchmarks/whole.h"
 
 #include <isobit/algorithms.h>
+#include <isobit/arithmetic.h>
 #include <isobit/autograd.h>
+#include <isobit/ops.h>
 #include <isobit/random.h>
+#include <isobit/verify_fast.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace isobit::bench {
@@ -49,14 +53,35 @@ Prepare forward_of(Op op) {
 
 Prepare backward_of(Op op) {
   return [op = std::move(op)](std::vector<Tensor> inputs) {
-    const EnableGrad on;
     const Tensor dy = inputs.back();
     inputs.pop_back();
     inputs[0] = inputs[0].detach();
     inputs[0].set_requires_grad();
-    const Tensor x = inputs[0], y = op(inputs);
-    return [x, y, dy] { return grad(y, {x}, dy, {.keep_graph = true})[0]; };
+    const auto forward = [op, inputs] {
+      const EnableGrad on;
+      return op(inputs);
+    };
+    // A gradient is computed in the arithmetic of its forward pass: one for each that is asked for.
+    std::map<Math, Tensor> results{{current_math(), forward()}};
+    return [forward, x = inputs[0], dy, results = std::move(results)]() mutable {
+      auto y = results.find(current_math());
+      if (y == results.end()) y = results.emplace(current_math(), forward()).first;
+      return grad(y->second, {x}, dy, {.keep_graph = true})[0];
+    };
   };
+}
+
+double share_of_sums(const Prepare& prepare, const std::vector<Tensor>& inputs, double terms,
+                     const Tensor& result) {
+  const MathScope exact(Math::exact);
+  std::vector<Tensor> wide;
+  for (const Tensor& input : inputs) wide.push_back(input.to(DType::f64));
+  const Tensor value = prepare(wide)();
+  wide.back() = abs(wide.back());
+  const Tensor magnitudes = prepare(wide)();
+  const verify::FastSums sums{value, zeros_like(value), magnitudes,
+                              full(value.shape(), terms, {.dtype = DType::f64})};
+  return verify::share_of_bound(result, sums, Math::exact);
 }
 
 }  // namespace isobit::bench

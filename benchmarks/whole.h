@@ -18,10 +18,15 @@ using Prepare = std::function<std::function<Tensor()>(const std::vector<Tensor>&
 Problem whole_problem(const std::vector<Tensor>& inputs, const Prepare& prepare, const Settings& settings);
 
 /// An op of its inputs, and its gradient: of the first input, the last one being the gradient of the result
-/// (the op itself runs beforehand).
+/// (the op itself runs beforehand, and once more where the gradient is called in another arithmetic).
 using Op = std::function<Tensor(const std::vector<Tensor>&)>;
 Prepare forward_of(Op op);
 Prepare backward_of(Op op);
+
+/// Of fast mode: the largest share of its bound (isobit/verify_fast.h) in a `result` of sums of at most
+/// `terms` elements of the last input, which nobody rounds before: pooling and its gradients.
+double share_of_sums(const Prepare& prepare, const std::vector<Tensor>& inputs, double terms,
+                     const Tensor& result);
 
 /// The result of `body` on the CPU by the definition.
 Tensor by_definition(const std::function<Tensor()>& body);

@@ -5,6 +5,7 @@
 #include <isobit/device_limits.h>
 #include <isobit/io.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -205,6 +206,25 @@ TEST(CliBench, TimesEverythingElse) {
   expect_rows(last_object({"bench", "memory", "--elements", "4000", "--only", "norm", "--dtype", "bf16"}), 7);
   expect_rows(last_object({"bench", "matmul", "--sizes", "17,5x6x7:tn,33:nt"}), 3);
   expect_rows(last_object({"bench", "overhead"}), 7);
+}
+
+TEST(CliBench, PoolsByAnotherLibraryRunBesideOursInTheSameProcess) {
+  const std::vector<DeviceInfo> all = devices();
+  if (std::none_of(all.begin(), all.end(), [](const DeviceInfo& d) { return d.name == "simt"; }))
+    GTEST_SKIP() << "this build has no simt";
+  for (const char* math : {"exact", "fast"}) {
+    const json j = last_object({"bench", "pool", "--device", "simt", "--peers", "cudnn", "--elements", "4000",
+                                "--only", "2x2", "--math", math});
+    expect_rows(j, 4);
+    for (const json& row : j["rows"]) {
+      EXPECT_FALSE(row["peers"][0].contains("why")) << row.dump();
+      EXPECT_GT(row["ratio"].get<double>(), 0) << row.dump();
+    }
+  }
+  EXPECT_THAT(run({"bench", "pool", "--device", "simt", "--peers", "cudnn", "--elements", "4000", "--only",
+                   "global", "--repeat", "3"})
+                  .out,
+              HasSubstr("no cudnn: "));  // a mean, which several kernels may serve
 }
 
 TEST(CliBench, RefusesWhatItCannotTime) {
