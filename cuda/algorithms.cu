@@ -30,14 +30,16 @@ void fill_algorithms(AlgorithmLists& lists) {
   lists.reduce_extreme.set({{"shared", kernels::refuse_reduce_extreme_shared, kernels::reduce_extreme_shared},
                             {"grid", nullptr, kernels::reduce_extreme}});
   lists.matmul.set({{"tiled", nullptr, kernels::matmul_tiled},
-                    {"tiled_128x128", kernels::refuse_matmul_tiled_128x128, kernels::matmul_tiled_128x128},
+                    {"tiled_128x128", kernels::refuse_matmul_tiled_large, kernels::matmul_tiled_128x128},
+                    {"tiled_128x64", kernels::refuse_matmul_tiled_large, kernels::matmul_tiled_128x64},
                     {"tiled_64x64", nullptr, kernels::matmul_tiled_64x64},
                     {"tiled_128x32", nullptr, kernels::matmul_tiled_128x32},
                     {"direct", nullptr, kernels::matmul_direct}});
   lists.conv_forward.set(
       {{"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},
        {"implicit_gemm", kernels::refuse_conv_forward_implicit_gemm, kernels::conv_forward_implicit_gemm},
-       {"tiled_128x128", kernels::refuse_conv_forward_tiled_128x128, kernels::conv_forward_tiled_128x128},
+       {"tiled_128x128", kernels::refuse_conv_forward_tiled_large, kernels::conv_forward_tiled_128x128},
+       {"tiled_128x64", kernels::refuse_conv_forward_tiled_large, kernels::conv_forward_tiled_128x64},
        {"tiled_64x64", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_64x64},
        {"tiled_128x32", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_128x32},
        {"direct", nullptr, kernels::conv_forward_direct}});
@@ -46,8 +48,10 @@ void fill_algorithms(AlgorithmLists& lists) {
        {"depthwise", kernels::refuse_conv_backward_input_depthwise, kernels::conv_backward_input_depthwise},
        {"implicit_gemm", kernels::refuse_conv_backward_input_implicit_gemm,
         kernels::conv_backward_input_implicit_gemm},
-       {"tiled_128x128", kernels::refuse_conv_backward_input_tiled_128x128,
+       {"tiled_128x128", kernels::refuse_conv_backward_input_tiled_large,
         kernels::conv_backward_input_tiled_128x128},
+       {"tiled_128x64", kernels::refuse_conv_backward_input_tiled_large,
+        kernels::conv_backward_input_tiled_128x64},
        {"tiled_64x64", kernels::refuse_conv_backward_input_tiled, kernels::conv_backward_input_tiled_64x64},
        {"tiled_128x32", kernels::refuse_conv_backward_input_tiled, kernels::conv_backward_input_tiled_128x32},
        {"direct", nullptr, kernels::conv_backward_input_direct}});
@@ -55,8 +59,10 @@ void fill_algorithms(AlgorithmLists& lists) {
       {{"depthwise", kernels::refuse_conv_backward_filter_depthwise, kernels::conv_backward_filter_depthwise},
        {"implicit_gemm", kernels::refuse_conv_backward_filter_implicit_gemm,
         kernels::conv_backward_filter_implicit_gemm},
-       {"tiled_128x128", kernels::refuse_conv_backward_filter_tiled_128x128,
+       {"tiled_128x128", kernels::refuse_conv_backward_filter_tiled_large,
         kernels::conv_backward_filter_tiled_128x128},
+       {"tiled_128x64", kernels::refuse_conv_backward_filter_tiled_large,
+        kernels::conv_backward_filter_tiled_128x64},
        {"tiled_64x64", kernels::refuse_conv_backward_filter_tiled, kernels::conv_backward_filter_tiled_64x64},
        {"tiled_128x32", kernels::refuse_conv_backward_filter_tiled,
         kernels::conv_backward_filter_tiled_128x32},

@@ -58,7 +58,7 @@ Gemm backward_filter_product(const ConvGeometry& g, ConstView x, ConstView dy, V
 const char* refuse_conv_backward_filter_tiled(const ConvGeometry& g, ConstView, ConstView, View) {
   return refuse_gemm(g);
 }
-const char* refuse_conv_backward_filter_tiled_128x128(const ConvGeometry& g, ConstView x, ConstView, View) {
+const char* refuse_conv_backward_filter_tiled_large(const ConvGeometry& g, ConstView x, ConstView, View) {
   if (x.dtype == DType::f64) return "f64 takes smaller tiles";
   return refuse_gemm(g);
 }
@@ -70,6 +70,9 @@ void conv_backward_filter_implicit_gemm(const ConvGeometry& g, ConstView x, Cons
 }
 void conv_backward_filter_tiled_128x128(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
   run_gemm("conv_backward_filter", x.dtype, TileShape::m128n128, backward_filter_product(g, x, dy, dw));
+}
+void conv_backward_filter_tiled_128x64(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
+  run_gemm("conv_backward_filter", x.dtype, TileShape::m128n64, backward_filter_product(g, x, dy, dw));
 }
 void conv_backward_filter_tiled_64x64(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
   run_gemm("conv_backward_filter", x.dtype, TileShape::m64n64, backward_filter_product(g, x, dy, dw));

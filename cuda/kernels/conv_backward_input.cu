@@ -94,7 +94,7 @@ void conv_backward_input_folded(const ConvGeometry& g, ConstView dy, ConstView w
 const char* refuse_conv_backward_input_tiled(const ConvGeometry& g, ConstView, ConstView, View) {
   return g.folds() ? kFolds : refuse_gemm(g);
 }
-const char* refuse_conv_backward_input_tiled_128x128(const ConvGeometry& g, ConstView dy, ConstView, View) {
+const char* refuse_conv_backward_input_tiled_large(const ConvGeometry& g, ConstView dy, ConstView, View) {
   if (dy.dtype == DType::f64) return "f64 takes smaller tiles";
   return g.folds() ? kFolds : refuse_gemm(g);
 }
@@ -107,6 +107,9 @@ void conv_backward_input_implicit_gemm(const ConvGeometry& g, ConstView dy, Cons
 }
 void conv_backward_input_tiled_128x128(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(TileShape::m128n128, g, dy, w, dx);
+}
+void conv_backward_input_tiled_128x64(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  run(TileShape::m128n64, g, dy, w, dx);
 }
 void conv_backward_input_tiled_64x64(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(TileShape::m64n64, g, dy, w, dx);

@@ -71,8 +71,8 @@ void activate(const Epilogue& e, View y) {
 const char* refuse_conv_forward_tiled(const ConvGeometry& g, ConstView, ConstView, const Epilogue&, View) {
   return refuse_gemm(g);
 }
-const char* refuse_conv_forward_tiled_128x128(const ConvGeometry& g, ConstView x, ConstView, const Epilogue&,
-                                              View) {
+const char* refuse_conv_forward_tiled_large(const ConvGeometry& g, ConstView x, ConstView, const Epilogue&,
+                                            View) {
   if (x.dtype == DType::f64) return "f64 takes smaller tiles";
   return refuse_gemm(g);
 }
@@ -85,6 +85,9 @@ void conv_forward_implicit_gemm(const ConvGeometry& g, ConstView x, ConstView w,
 }
 void conv_forward_tiled_128x128(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
   run(TileShape::m128n128, g, x, w, e, y);
+}
+void conv_forward_tiled_128x64(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
+  run(TileShape::m128n64, g, x, w, e, y);
 }
 void conv_forward_tiled_64x64(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
   run(TileShape::m64n64, g, x, w, e, y);

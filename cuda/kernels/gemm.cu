@@ -106,24 +106,40 @@ std::int64_t units_of(const Gemm& g, const Extent& e) {
   return g.maps.leaves * numerics::block_count(g.phased ? e.terms : g.maps.leaf_terms);
 }
 
-// The tile with the least padded work, weighed by what the smaller ones lose and by how much of a GPU is
-// busy.
+std::int64_t multiprocessors() {
+  int device = 0, count = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
+  return count;
+}
+
+// Whether so few tiles leave the GPU so idle that their reductions are split.
+bool too_few(std::int64_t tiles, const TileNumbers& t) {
+  return tiles < kFillingThreads / t.threads / 2;
+}
+
+// The tile with which the busiest multiprocessor has the least to do, weighed by what the smaller ones lose.
 TileShape best_shape(DType dtype, const Gemm& g, const Extent& e) {
   struct Candidate {
     TileShape shape;
     double loss;
   };
-  constexpr Candidate kCandidates[] = {
-      {TileShape::m128n128, 1.0}, {TileShape::m64n64, 1.2}, {TileShape::m128n32, 1.35}};
+  constexpr Candidate kCandidates[] = {{TileShape::m128n128, 1.0},
+                                       {TileShape::m128n64, 1.05},
+                                       {TileShape::m64n64, 1.2},
+                                       {TileShape::m128n32, 1.35}};
+  const std::int64_t processors = multiprocessors();
   TileShape best = TileShape::m64n64;
   double least = 0;
   for (const Candidate& c : kCandidates) {
-    if (dtype == DType::f64 && c.shape == TileShape::m128n128) continue;
+    if (dtype == DType::f64 && (c.shape == TileShape::m128n128 || c.shape == TileShape::m128n64)) continue;
     const TileNumbers t = numbers_of(dtype, c.shape);
-    const double tiles = static_cast<double>(tiles_of(g, e, t));
-    const double pieces = tiles * static_cast<double>(std::clamp<std::int64_t>(units_of(g, e), 1, 64));
-    const double busy = std::min(1.0, pieces * t.threads / static_cast<double>(kFillingThreads));
-    const double cost = tiles * static_cast<double>(t.elements()) * c.loss / busy;
+    const std::int64_t tiles = tiles_of(g, e, t);
+    const std::int64_t pieces =  // of a tile
+        too_few(tiles, t) ? std::clamp<std::int64_t>(units_of(g, e), 1, kFillingThreads / t.threads / tiles)
+                          : 1;
+    const std::int64_t busiest = blocks_for(tiles * pieces, processors);
+    const double cost = static_cast<double>(busiest * t.elements()) / static_cast<double>(pieces) * c.loss;
     if (least == 0 || cost < least) {
       least = cost;
       best = c.shape;
@@ -138,7 +154,7 @@ void choose_split(Gemm& g, const Extent& e, const TileNumbers& t, std::int64_t t
   const std::int64_t wanted = kFillingThreads / t.threads, units = units_of(g, e);
   const std::int64_t most =
       kMaxPartialBytes / (tiles * t.elements() * value_bytes);  // partial sums of a tile
-  if (tiles >= wanted / 2 || units <= 1 || most < 2) return;
+  if (!too_few(tiles, t) || units <= 1 || most < 2) return;
   const std::int64_t leaves = g.maps.leaves;
   if (tiles * leaves < wanted / 2 && units > leaves && units <= most) {
     g.split = Split::blocks;

@@ -86,7 +86,7 @@ struct Gemm {
   void* partial = nullptr;  // of each tile: what the blocks of the grid stored, leaves or blocks of terms
 };
 
-enum class TileShape { best, m128n128, m64n64, m128n32 };
+enum class TileShape { best, m128n128, m128n64, m64n64, m128n32 };
 
 /// Whether groups of four elements from `data` on, at offsets that are sums of the multiples, are aligned for
 /// one access (of at most 16 bytes).

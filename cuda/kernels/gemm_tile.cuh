@@ -17,9 +17,15 @@
 
 namespace isobit::gpu::kernels {
 
-// f64 is told how many blocks shall fit, for it comes out a few registers above that by itself.
+/// Blocks that shall fit a multiprocessor, 0 where ptxas finds a good number by itself: f64 comes out a few
+/// registers above three; with bf16 and 64 sums a thread three would spill on sm_120.
 template <class S, class T>
-__global__ void __launch_bounds__(T::kThreads, sizeof(Compute<S>) == 8 ? 3 : 0) gemm_tile(Gemm p) {
+inline constexpr int kTileBlocks = sizeof(Compute<S>) == 8 ? 3 : 0;
+template <>
+inline constexpr int kTileBlocks<bf16, HalfTile> = 2;
+
+template <class S, class T>
+__global__ void __launch_bounds__(T::kThreads, kTileBlocks<S, T>) gemm_tile(Gemm p) {
   using V = Compute<S>;
   constexpr int kM = T::kM, kN = T::kN, kThreads = T::kThreads;
   SHARED(maps, GemmMaps);

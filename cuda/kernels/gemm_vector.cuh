@@ -88,9 +88,9 @@ __device__ inline const Four<float>* four_at(const void* data, std::uint32_t pla
 }
 
 /// Blocks that shall fit a multiprocessor: 16 warps, for which 128 registers a thread are left. 64 sums and
-/// the fours on their way need more: half as many.
+/// the fours on their way need up to 168: 12 warps, or 8 where those are a block.
 template <class T>
-inline constexpr int kVectorBlocks = (T::kTM * T::kTN == 64 ? 256 : 512) / T::kThreads;
+inline constexpr int kVectorBlocks = (T::kTM * T::kTN == 64 ? 384 : 512) / T::kThreads;
 
 template <class T, Reach kA, Reach kB>
 __global__ void __launch_bounds__(T::kThreads, kVectorBlocks<T>) gemm_vector(Gemm p) {

@@ -37,7 +37,7 @@ Gemm matmul_product(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
 
 }  // namespace
 
-const char* refuse_matmul_tiled_128x128(const MatmulGeometry&, ConstView a, ConstView, View) {
+const char* refuse_matmul_tiled_large(const MatmulGeometry&, ConstView a, ConstView, View) {
   return a.dtype == DType::f64 ? "f64 takes smaller tiles" : nullptr;
 }
 void matmul_tiled(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
@@ -45,6 +45,9 @@ void matmul_tiled(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
 }
 void matmul_tiled_128x128(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
   run_gemm("matmul", a.dtype, TileShape::m128n128, matmul_product(g, a, b, c));
+}
+void matmul_tiled_128x64(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
+  run_gemm("matmul", a.dtype, TileShape::m128n64, matmul_product(g, a, b, c));
 }
 void matmul_tiled_64x64(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
   run_gemm("matmul", a.dtype, TileShape::m64n64, matmul_product(g, a, b, c));
