@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(kPoolThreads)
   for (std::int64_t i = grid_thread(); i < items; i += grid_threads()) {
     const PoolPlace out = pool_place(i, g.c, g.axis[0].out, g.axis[1].out, g.axis[2].out);
     std::int64_t rest = tap[i], position = 0, first = 0, step = 1;
-    bool real = rest >= 0;
+    bool real = true;  // of a tap below 0 a remainder is, or the rest
     for (int k = 2; k >= 0; --k) {
       const PoolAxis& a = g.axis[k];
       const PoolTaps taps = a.taps(out.at[k]);

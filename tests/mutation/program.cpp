@@ -5,9 +5,14 @@
 //   program [--full] --reach PROBLEMS   runs all others and prints a line for each: its name, the
 //   microseconds
 //                                of the processor that it took, and which places of mutants it came by
+//
+// Problems are those of verify::run, and with "fast " before their names those of verify::run_fast, which the
+// bound of fast mode judges.
 #include <isobit/error.h>
 #include <isobit/verify.h>
+#include <isobit/verify_fast.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -42,51 +47,67 @@ std::unordered_set<std::string> lines_of(const char* path) {
   return lines;
 }
 
+constexpr const char* kArithmetics[] = {"", "fast "};  // before a problem's name
+
 int reach(bool full, const char* path) {
   const std::unordered_set<std::string> known = lines_of(path);
-  bool any = false;
-  verify::Options options;
-  options.devices = {Device::simt()};
-  options.full = full;
-  options.choose = [&](const std::string& name) {
-    const bool is_new = known.count(name) == 0;
-    any = any || is_new;
-    return is_new;
-  };
-  std::clock_t begin = std::clock();
-  options.stop = [&] {
-    std::memset(isobit_mutant::reached, 0, sizeof isobit_mutant::reached);
-    begin = std::clock();
-    return false;
-  };
-  options.progress = [&](const verify::Progress& p) {
-    const double spent = 1e6 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-    std::printf("%s\t%.0f\t", p.problem.c_str(), spent);
-    for (int id = 0; id < isobit_mutant::kMost; ++id)
-      if (isobit_mutant::reached[id] != 0) std::printf("%d ", id);
-    std::printf("\n");
-    std::fflush(stdout);
-  };
-  try {
-    return verify::run(options).ok() ? 0 : 1;
-  } catch (const Error&) {
-    if (any) throw;
-    return 0;  // all are known
+  for (const std::string arithmetic : kArithmetics) {
+    bool any = false, right = true;
+    verify::Options options;
+    options.devices = {Device::simt()};
+    options.full = full;
+    options.choose = [&](const std::string& name) {
+      const bool is_new = known.count(arithmetic + name) == 0;
+      any = any || is_new;
+      return is_new;
+    };
+    std::clock_t begin = std::clock();
+    options.stop = [&] {
+      std::memset(isobit_mutant::reached, 0, sizeof isobit_mutant::reached);
+      begin = std::clock();
+      return false;
+    };
+    options.progress = [&](const verify::Progress& p) {
+      const double spent = 1e6 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+      std::printf("%s%s\t%.0f\t", arithmetic.c_str(), p.problem.c_str(), spent);
+      for (int id = 0; id < isobit_mutant::kMost; ++id)
+        if (isobit_mutant::reached[id] != 0) std::printf("%d ", id);
+      std::printf("\n");
+      std::fflush(stdout);
+      right = right && p.different == 0;
+    };
+    try {
+      if (arithmetic.empty())
+        verify::run(options);
+      else
+        verify::run_fast(options);
+    } catch (const Error&) {
+      if (any) throw;  // else all are known
+    }
+    if (!right) return 1;
   }
+  return 0;
 }
 
 int judge(bool full, const char* path) {
   const std::unordered_set<std::string> names = lines_of(path);
-  bool wrong = false;
-  verify::Options options;
-  options.devices = {Device::simt()};
-  options.full = full;
-  options.choose = [&](const std::string& name) { return names.count(name) != 0; };
-  options.progress = [&](const verify::Progress& p) { wrong = wrong || p.different != 0; };
-  options.stop = [&] { return wrong; };
-  const verify::Report report = verify::run(options);
-  for (const verify::Difference& d : report.differences) std::printf("%s\n", d.to_string().c_str());
-  return report.different == 0 ? 0 : 1;
+  for (const std::string arithmetic : kArithmetics) {
+    const bool fast = !arithmetic.empty();
+    bool wrong = false;
+    verify::Options options;
+    options.devices = {Device::simt()};
+    options.full = full;
+    options.choose = [&](const std::string& name) { return names.count(arithmetic + name) != 0; };
+    options.progress = [&](const verify::Progress& p) { wrong = wrong || p.different != 0; };
+    options.stop = [&] { return wrong; };
+    const auto of_fast = [](const std::string& name) { return name.starts_with("fast "); };
+    if (!std::any_of(names.begin(), names.end(), [&](const auto& name) { return of_fast(name) == fast; }))
+      continue;
+    const auto differences = fast ? verify::run_fast(options).failures : verify::run(options).differences;
+    for (const verify::Difference& d : differences) std::printf("%s\n", d.to_string().c_str());
+    if (!differences.empty()) return 1;
+  }
+  return 0;
 }
 
 }  // namespace
