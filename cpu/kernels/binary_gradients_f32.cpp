@@ -2,25 +2,10 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/binary_gradients_f32.cpp"
 #include "hwy/foreach_target.h"
-#include "cpu/kernels/pointwise_simd-inl.h"
+#include "cpu/kernels/elementary_stages-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
-
-namespace {
-
-/// gelu's gradient as one piece of code, in which its two functions share exp(-x^2 / 2).
-[[gnu::flatten, gnu::noinline]] Vec<float> whole_gelu_grad(Vec<float> dy, Vec<float> x) {
-  return GeluGrad()(dy, x, Vec<float>(0.0f));
-}
-
-struct WholeGeluGrad {
-  HWY_INLINE Vec<float> operator()(Vec<float> dy, Vec<float> x, Vec<float>) const {
-    return whole_gelu_grad(dy, x);
-  }
-};
-
-}  // namespace
 
 BinaryTile<float, float> gradient_tile_f32(BinaryOp op) {
   if (const auto staged = staged_gradient_tile_f32(op)) return staged;

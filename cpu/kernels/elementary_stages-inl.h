@@ -18,6 +18,16 @@
 HWY_BEFORE_NAMESPACE();
 namespace isobit::cpu::HWY_NAMESPACE {
 
+/// gelu's gradient as one piece of code, in which its two functions share exp(-x^2 / 2).
+[[gnu::flatten, gnu::noinline]] inline Vec<float> whole_gelu_grad(Vec<float> dy, Vec<float> x) {
+  return GeluGrad()(dy, x, Vec<float>(0.0f));
+}
+struct WholeGeluGrad {
+  HWY_INLINE Vec<float> operator()(Vec<float> dy, Vec<float> x, Vec<float>) const {
+    return whole_gelu_grad(dy, x);
+  }
+};
+
 #if HWY_TARGET == HWY_AVX3
 namespace stages {
 
@@ -61,6 +71,10 @@ HWY_INLINE Four fma(const Four& a, const Four& b, const Four& c) {
 }
 HWY_INLINE Four fnma(const Four& a, const Four& b, const Four& c) {
   return each([&](int i) HWY_ATTR { return fnma(a.r[i], b.r[i], c.r[i]); });
+}
+/// a * b - c, rounded once.
+HWY_INLINE Four fms(const Four& a, const Four& b, const Four& c) {
+  return each([&](int i) HWY_ATTR { return F(hn::MulSub(a.r[i].raw, b.r[i].raw, c.r[i].raw)); });
 }
 HWY_INLINE Four load_four(const float* x) {
   constexpr std::int64_t size = F::size;
@@ -128,6 +142,62 @@ struct SiluSlope : Sigmoid {
   static HWY_INLINE Four second(const Four& x, const Parts& e) {
     const Four s = Sigmoid::second(x, e);
     return s * fma(x, Four(1.0f) - s, 1.0f);
+  }
+};
+
+/// gelu's gradient for |x| < 1, but for dy. Between the stages: z = -x^2 / 2 and the density.
+struct GeluSlope {
+  static constexpr std::uint32_t kLargest = ranges::kBelow1;
+  struct Parts {
+    Four z, density;
+  };
+
+  static HWY_INLINE Parts first(const Four& y) {
+    using C = constants::Tail<float>;
+    const Four half = y * -0.5f;
+    const Four z = half * y;
+    const Four z_low = fms(half, y, z);
+    // z lies between -1/2 and 0, its n is 0 or -1: from -ln 2 / 2 down.
+    constexpr float kOne = -0x1.62e42ep-2f;
+    const auto plus_where_one = [&](const Four& a, float b) HWY_ATTR {
+      return each([&](int i) HWY_ATTR { return select(z.r[i] < F(kOne), a.r[i] + F(b), a.r[i]); });
+    };
+    const Four remainder = plus_where_one(z, E::kLn2High);
+    const Four f = plus_where_one(remainder, E::kLn2Low);
+    const Four sum = f + 1.0f;
+    Four p = fma(f, E::c[5], E::c[4]);
+    Four f_low = plus_where_one(remainder - f, E::kLn2Low);
+    p = fma(p, f, E::c[3]);
+    f_low = (f - (sum - 1.0f)) + f_low;
+    p = fma(p, f, E::c[2]);
+    p = fma(p, f, E::c[1]);
+    p = fma(p, f, E::c[0]);
+    const Four rest = fma(f * f, p, f_low);
+    const Four high = sum + rest;
+    const Four low = fma(high, z_low, rest - (high - sum));
+    const Four value = fma(high, C::kDensity, fma(low, C::kDensity, high * C::kDensityLow));
+    return {z, each([&](int i) HWY_ATTR {
+              const B halved = to_bits(value.r[i]) - B(std::uint32_t{1} << Format<F>::kFraction);
+              return select(z.r[i] < F(kOne), from_bits(halved), value.r[i]);
+            })};
+  }
+
+  static HWY_INLINE Four second(const Four& x, const Parts& e) {
+    using C = constants::Tail<float>;
+    using P = constants::Erf<float>;  // a polynomial in x^2 / 2
+    Four p = fma(e.z, P::c[6], -P::c[5]);
+    const Four slope = x * C::kDensity;
+    p = fma(p, e.z, P::c[4]);
+    const Four high = slope + 0.5f;
+    p = fma(p, e.z, -P::c[3]);
+    const Four high_low = slope - (high - 0.5f);
+    p = fma(p, e.z, P::c[2]);
+    const Four slope_low = fms(x, C::kDensity, slope);
+    p = fma(p, e.z, -P::c[1]);
+    p = fma(p, e.z, P::c[0]);
+    const Four rest = x * fma(e.z * p, -C::kErfScale, C::kDensityLow);
+    const Four cdf = high + (high_low + (slope_low + rest));
+    return fma(x, e.density, cdf);
   }
 };
 

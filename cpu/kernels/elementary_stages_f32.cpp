@@ -21,6 +21,7 @@ UnaryTile<float> staged_tile_f32([[maybe_unused]] UnaryOp op) {
 BinaryTile<float, float> staged_gradient_tile_f32([[maybe_unused]] BinaryOp op) {
 #if HWY_TARGET == HWY_AVX3
   if (kOneByOne) return nullptr;
+  if (op == BinaryOp::gelu_grad) return stages::gradient_tile<WholeGeluGrad, stages::GeluSlope>;
   if (op == BinaryOp::silu_grad) return stages::gradient_tile<SiluGrad, stages::SiluSlope>;
 #endif
   return nullptr;

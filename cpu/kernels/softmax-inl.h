@@ -51,39 +51,53 @@ template <class T>
 inline constexpr bool kHasNarrow = std::is_same_v<T, float>&& HWY_TARGET != HWY_SCALAR;
 
 #if HWY_TARGET != HWY_SCALAR
-/// narrow is false where an element is NaN, or infinite; largest is nothing then.
+/// The extent of registers that are looked at one after the other. Without NaN the plain minimum and maximum
+/// are those of every target; of magnitudes' bits NaN's are largest.
+class Looked {
+  static constexpr Tag<float> d{};
+  static constexpr BitsTag<float> bits{};
+
+ public:
+  explicit HWY_INLINE Looked(const float* x)
+      : most_(hn::LoadU(d, x)), least_(most_), magnitude_(hn::BitCast(bits, hn::Abs(most_))) {}
+
+  HWY_INLINE void look(const float* x) {
+    const auto v = hn::LoadU(d, x);
+    most_ = hn::Max(most_, v);
+    least_ = hn::Min(least_, v);
+    magnitude_ = hn::Max(magnitude_, hn::BitCast(bits, hn::Abs(v)));
+  }
+  HWY_INLINE void join(const Looked& other) {
+    most_ = hn::Max(most_, other.most_);
+    least_ = hn::Min(least_, other.least_);
+    magnitude_ = hn::Max(magnitude_, other.magnitude_);
+  }
+  /// narrow is false where an element is NaN, or infinite; largest is nothing then.
+  HWY_INLINE Extent<float> extent() const {
+    if (!hn::AllTrue(bits, hn::Lt(magnitude_, hn::Set(bits, 0x7f800000u)))) return {0};
+    const float largest = hn::GetLane(hn::MaxOfLanes(d, most_));
+    return {largest, largest - hn::GetLane(hn::MinOfLanes(d, least_)) <= 69};
+  }
+
+ private:
+  Register<float> most_, least_;
+  hn::Vec<BitsTag<float>> magnitude_;
+};
+
+/// As Looked::extent(), of a row.
 inline Extent<float> narrow_extent(const float* x, std::int64_t n) {
-  constexpr Tag<float> d;
-  constexpr BitsTag<float> bits;
   constexpr std::int64_t size = Vec<float>::size, kSide = 4;
   if (n < size) return {0};
-  // Without NaN the plain minimum and maximum are those of every target; of magnitudes' bits NaN's are
-  // largest.
-  Register<float> most[kSide], least[kSide];
-  hn::Vec<BitsTag<float>> magnitude[kSide];
-  repeat<kSide>([&](auto k) HWY_ATTR {
-    most[k] = least[k] = hn::LoadU(d, x);
-    magnitude[k] = hn::Zero(bits);
-  });
-  const auto look = [&](auto k, const float* at) HWY_ATTR {
-    const auto v = hn::LoadU(d, at);
-    most[k] = hn::Max(most[k], v);
-    least[k] = hn::Min(least[k], v);
-    magnitude[k] = hn::Max(magnitude[k], hn::BitCast(bits, hn::Abs(v)));
-  };
+  Looked side[kSide] = {Looked(x), Looked(x), Looked(x), Looked(x)};
   std::int64_t i = 0;
   for (; i + kSide * size <= n; i += kSide * size)
-    repeat<kSide>([&](auto k) HWY_ATTR { look(k, x + i + k * size); });
-  constexpr std::integral_constant<int, 0> first;
-  for (; i + size <= n; i += size) look(first, x + i);
-  if (i < n) look(first, x + n - size);
-  const auto widest = hn::Max(hn::Max(magnitude[0], magnitude[1]), hn::Max(magnitude[2], magnitude[3]));
-  if (!hn::AllTrue(bits, hn::Lt(widest, hn::Set(bits, 0x7f800000u)))) return {0};
-  const float largest =
-      hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(most[0], most[1]), hn::Max(most[2], most[3]))));
-  const float smallest =
-      hn::GetLane(hn::MinOfLanes(d, hn::Min(hn::Min(least[0], least[1]), hn::Min(least[2], least[3]))));
-  return {largest, largest - smallest <= 69};
+    repeat<kSide>([&](auto k) HWY_ATTR { side[k].look(x + i + k * size); });
+  for (; i + size <= n; i += size) side[0].look(x + i);
+  if (i < n) side[0].look(x + n - size);
+  side[0].join(side[1]);
+  side[2].join(side[3]);
+  side[0].join(side[2]);
+  return side[0].extent();
 }
 #endif
 
@@ -129,6 +143,80 @@ class OutputRows {
   std::int64_t columns_;
   Scratch<S> room_;
 };
+
+/// The lanes sum of exp(x - m), which are stored in room unless that is null; meanwhile(tail, i, lanes) is
+/// called for the same vectors.
+template <bool kStore, class T, class Meanwhile>
+T exponentials(const T* x, std::int64_t n, Extent<T> of, T* room, const Meanwhile& meanwhile) {
+  const Vec<T> m(of.largest);
+  const auto sum_of = [&](const auto& exponential) HWY_ATTR {
+    return lanes_tree<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
+      meanwhile(tail, i, lanes);
+      const Vec<T> e = exponential(load_some<T, tail.value>(x + i, lanes) - m);
+      if constexpr (kStore) store_some<tail.value>(e, room + i, lanes);
+      return acc + e;
+    });
+  };
+  if constexpr (kHasNarrow<T>) {
+    if (of.narrow) return sum_of([](Vec<T> d) HWY_ATTR { return ranges::exp_of(d); });
+  }
+  return sum_of([](Vec<T> d) HWY_ATTR { return exp(d); });
+}
+
+/// to[i] = from[i] / s.
+template <class T, class S>
+struct Shares {
+  const T* from;
+  Vec<T> s;
+  S* to;
+
+  template <bool kStream, bool kTail>
+  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
+    put<kStream, kTail>(load_some<T, kTail>(from + i, lanes) / s, to + i, lanes);
+  }
+};
+
+/// The same of a narrow row.
+struct NarrowShares {
+  const float* from;
+  Quotients quotient;
+  float* to;
+
+  template <bool kStream, bool kTail>
+  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
+    put<kStream, kTail>(quotient(load_some<float, kTail>(from + i, lanes)), to + i, lanes);
+  }
+};
+
+/// to[i] = (from[i] - m) - log_s.
+template <class T, class S>
+struct Logarithms {
+  const T* from;
+  Vec<T> m, log_s;
+  S* to;
+
+  template <bool kStream, bool kTail>
+  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
+    put<kStream, kTail>((load_some<T, kTail>(from + i, lanes) - m) - log_s, to + i, lanes);
+  }
+};
+
+template <bool kStream, class T, class Row>
+void write_row(const Row& row, std::int64_t n) {
+  for_vectors<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes)
+                        HWY_ATTR { row.template write<kStream, tail.value>(i, lanes); });
+}
+
+template <bool kStream, class T, class S>
+void write_shares(const T* e, T s, bool narrow, std::int64_t n, S* to) {
+  if constexpr (kHasNarrow<T> && std::is_same_v<S, T>) {
+    if (narrow) return write_row<kStream, T>(NarrowShares{e, Quotients(Vec<T>(s)), to}, n);
+  }
+  write_row<kStream, T>(Shares<T, S>{e, Vec<T>(s), to}, n);
+}
+
+/// softmax or log_softmax of f32 in softmax_beside.cpp; false: not with these columns or instructions.
+bool softmax_beside(bool log, std::int64_t rows, std::int64_t columns, const float* x, float* y);
 
 }  // namespace isobit::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

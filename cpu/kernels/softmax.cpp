@@ -17,77 +17,6 @@ T sum_of_row(const T* x, std::int64_t n) {
                               HWY_ATTR { return acc + load_some<T, tail.value>(x + i, lanes); });
 }
 
-/// The lanes sum of exp(x - m), which are stored in room unless that is null; meanwhile(tail, i, lanes) is
-/// called for the same vectors.
-template <bool kStore, class T, class Meanwhile>
-T exponentials(const T* x, std::int64_t n, Extent<T> of, T* room, const Meanwhile& meanwhile) {
-  const Vec<T> m(of.largest);
-  const auto sum_of = [&](const auto& exponential) HWY_ATTR {
-    return lanes_tree<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes, Vec<T> acc) HWY_ATTR {
-      meanwhile(tail, i, lanes);
-      const Vec<T> e = exponential(load_some<T, tail.value>(x + i, lanes) - m);
-      if constexpr (kStore) store_some<tail.value>(e, room + i, lanes);
-      return acc + e;
-    });
-  };
-  if constexpr (kHasNarrow<T>) {
-    if (of.narrow) return sum_of([](Vec<T> d) HWY_ATTR { return ranges::exp_of(d); });
-  }
-  return sum_of([](Vec<T> d) HWY_ATTR { return exp(d); });
-}
-
-/// to[i] = from[i] / s.
-template <class T, class S>
-struct Shares {
-  const T* from;
-  Vec<T> s;
-  S* to;
-
-  template <bool kStream, bool kTail>
-  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
-    put<kStream, kTail>(load_some<T, kTail>(from + i, lanes) / s, to + i, lanes);
-  }
-};
-
-/// The same of a narrow row.
-struct NarrowShares {
-  const float* from;
-  Quotients quotient;
-  float* to;
-
-  template <bool kStream, bool kTail>
-  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
-    put<kStream, kTail>(quotient(load_some<float, kTail>(from + i, lanes)), to + i, lanes);
-  }
-};
-
-/// to[i] = (from[i] - m) - log_s.
-template <class T, class S>
-struct Logarithms {
-  const T* from;
-  Vec<T> m, log_s;
-  S* to;
-
-  template <bool kStream, bool kTail>
-  HWY_INLINE void write(std::int64_t i, std::int64_t lanes) const {
-    put<kStream, kTail>((load_some<T, kTail>(from + i, lanes) - m) - log_s, to + i, lanes);
-  }
-};
-
-template <bool kStream, class T, class Row>
-void write_row(const Row& row, std::int64_t n) {
-  for_vectors<T>(n, [&](auto tail, std::int64_t i, std::int64_t lanes)
-                        HWY_ATTR { row.template write<kStream, tail.value>(i, lanes); });
-}
-
-template <bool kStream, class T, class S>
-void write_shares(const T* e, T s, bool narrow, std::int64_t n, S* to) {
-  if constexpr (kHasNarrow<T> && std::is_same_v<S, T>) {
-    if (narrow) return write_row<kStream, T>(NarrowShares{e, Quotients(Vec<T>(s)), to}, n);
-  }
-  write_row<kStream, T>(Shares<T, S>{e, Vec<T>(s), to}, n);
-}
-
 /// Whether a row goes past the caches while the exponentials of the next one are computed: stores in one go
 /// would wait for memory, and the arithmetic for them.
 template <bool kStream, class S>
@@ -250,6 +179,8 @@ void with_stream(View out, std::int64_t columns, const Body& body) {
 
 void run_softmax(bool log, std::int64_t columns, ConstView x, View y) {
   if (x.numel == 0 || columns == 0) return;
+  if (x.dtype == DType::f32 && softmax_beside(log, x.numel / columns, columns, x.as<float>(), y.as<float>()))
+    return;
   with_floating(x.dtype, [&](auto type) {
     using S = decltype(type);
     with_stream<S>(y, columns, [&](auto stream) {

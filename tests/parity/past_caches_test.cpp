@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 
 #include "core/backend.h"
 #include "cpu/kernels/conv_backward_filter.h"
@@ -107,22 +108,26 @@ TEST_F(PastCaches, Convolutions) {
 }
 
 TEST_F(PastCaches, Softmax) {
-  constexpr std::int64_t kColumns = 496;
-  for (const DType dtype : {DType::f32, DType::bf16}) {
-    const std::int64_t n = rows_beyond(kColumns, dtype) * kColumns;
+  // Rows that end with a line, and rows that share one: short ones, and of 2 KB and more.
+  const std::pair<DType, std::int64_t> cases[] = {
+      {DType::f32, 496}, {DType::bf16, 496}, {DType::f32, 72}, {DType::f32, 1003}};
+  for (const auto& one : cases) {
+    const DType dtype = one.first;
+    const std::int64_t columns = one.second;
+    const std::int64_t n = rows_beyond(columns, dtype) * columns;
     const FencedBuffer x = uniform(dtype, n, 1), dy = uniform(dtype, n, 2);
     expect_equal(
-        dtype, n, [&](View y) { fast::softmax(kColumns, x.view(), y); },
-        [&](View y) { plain::softmax(kColumns, x.view(), y); });
+        dtype, n, [&](View y) { fast::softmax(columns, x.view(), y); },
+        [&](View y) { plain::softmax(columns, x.view(), y); });
     expect_equal(
-        dtype, n, [&](View y) { fast::log_softmax(kColumns, x.view(), y); },
-        [&](View y) { plain::log_softmax(kColumns, x.view(), y); });
+        dtype, n, [&](View y) { fast::log_softmax(columns, x.view(), y); },
+        [&](View y) { plain::log_softmax(columns, x.view(), y); });
     expect_equal(
-        dtype, n, [&](View dx) { fast::softmax_backward(kColumns, dy.view(), x.view(), dx); },
-        [&](View dx) { plain::softmax_backward(kColumns, dy.view(), x.view(), dx); });
+        dtype, n, [&](View dx) { fast::softmax_backward(columns, dy.view(), x.view(), dx); },
+        [&](View dx) { plain::softmax_backward(columns, dy.view(), x.view(), dx); });
     expect_equal(
-        dtype, n, [&](View dx) { fast::log_softmax_backward(kColumns, dy.view(), x.view(), dx); },
-        [&](View dx) { plain::log_softmax_backward(kColumns, dy.view(), x.view(), dx); });
+        dtype, n, [&](View dx) { fast::log_softmax_backward(columns, dy.view(), x.view(), dx); },
+        [&](View dx) { plain::log_softmax_backward(columns, dy.view(), x.view(), dx); });
   }
 }
 
