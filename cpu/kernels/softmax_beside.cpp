@@ -60,7 +60,13 @@ class Writing {
  public:
   HWY_INLINE Writing(const Before& before, std::int64_t n)
       : before_(before), n_(n), done_(kStream ? to_line(before.to) : 0) {
-    if (done_ > 0) before_.template write<false, true>(0, done_);
+    if (done_ == 0) return;
+    // One by one: a register's store, though masked, would wait for the next line, too.
+    HWY_ALIGN float head[kSize];
+    Before short_of_line = before_;
+    short_of_line.to = head;
+    short_of_line.template write<false, true>(0, done_);
+    for (std::int64_t i = 0; i < done_; ++i) before_.to[i] = head[i];
   }
   HWY_INLINE void block() {
     if (done_ + kBlock > n_) return;
