@@ -34,6 +34,7 @@ void fill_algorithms(AlgorithmLists& lists) {
                     {"tiled_128x64", kernels::refuse_matmul_tiled_large, kernels::matmul_tiled_128x64},
                     {"tiled_64x64", nullptr, kernels::matmul_tiled_64x64},
                     {"tiled_128x32", nullptr, kernels::matmul_tiled_128x32},
+                    {"tiled_256x8", nullptr, kernels::matmul_tiled_256x8},
                     {"direct", nullptr, kernels::matmul_direct}});
   lists.conv_forward.set(
       {{"depthwise", kernels::refuse_conv_forward_depthwise, kernels::conv_forward_depthwise},
@@ -42,6 +43,7 @@ void fill_algorithms(AlgorithmLists& lists) {
        {"tiled_128x64", kernels::refuse_conv_forward_tiled_large, kernels::conv_forward_tiled_128x64},
        {"tiled_64x64", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_64x64},
        {"tiled_128x32", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_128x32},
+       {"tiled_256x8", kernels::refuse_conv_forward_tiled, kernels::conv_forward_tiled_256x8},
        {"direct", nullptr, kernels::conv_forward_direct}});
   lists.conv_backward_input.set(
       {{"folded", kernels::refuse_conv_backward_input_folded, kernels::conv_backward_input_folded},
@@ -54,6 +56,7 @@ void fill_algorithms(AlgorithmLists& lists) {
         kernels::conv_backward_input_tiled_128x64},
        {"tiled_64x64", kernels::refuse_conv_backward_input_tiled, kernels::conv_backward_input_tiled_64x64},
        {"tiled_128x32", kernels::refuse_conv_backward_input_tiled, kernels::conv_backward_input_tiled_128x32},
+       {"tiled_256x8", kernels::refuse_conv_backward_input_tiled, kernels::conv_backward_input_tiled_256x8},
        {"direct", nullptr, kernels::conv_backward_input_direct}});
   lists.conv_backward_filter.set(
       {{"depthwise", kernels::refuse_conv_backward_filter_depthwise, kernels::conv_backward_filter_depthwise},
@@ -66,6 +69,7 @@ void fill_algorithms(AlgorithmLists& lists) {
        {"tiled_64x64", kernels::refuse_conv_backward_filter_tiled, kernels::conv_backward_filter_tiled_64x64},
        {"tiled_128x32", kernels::refuse_conv_backward_filter_tiled,
         kernels::conv_backward_filter_tiled_128x32},
+       {"tiled_256x8", kernels::refuse_conv_backward_filter_tiled, kernels::conv_backward_filter_tiled_256x8},
        {"direct", nullptr, kernels::conv_backward_filter_direct}});
   lists.matmul.set_fast(
       {{"tensor_cores", kernels::refuse_matmul_tensor, kernels::matmul_tensor},

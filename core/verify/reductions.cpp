@@ -225,7 +225,7 @@ void add_matmul(Suite& suite) {
       {1, 1, 1},     {1, 40, 300},   {2, 3, 5},     {7, 16, 9},    {10, 32, 64},   {13, 33, 31},
       {64, 10, 70},  {31, 64, 33},   {65, 70, 17},  {3, 1, 600},   {5, 8, 0},      {0, 4, 3},
       {4, 0, 3},     {21, 100, 257}, {12, 31, 513}, {129, 127, 8}, {128, 128, 16}, {150, 130, 200},
-      {42, 66, 261}, {41, 300, 257}, {12, 8, 9}};
+      {42, 66, 261}, {41, 300, 257}, {12, 8, 9},    {257, 7, 70},  {260, 8, 13}};
   for (const auto& [m, n, k] : sizes)
     for (int transposed = 0; transposed < 4; ++transposed)
       for (const std::int64_t batch : {0, 1, 3}) {
@@ -253,7 +253,7 @@ void add_matmul(Suite& suite) {
   for (const std::int64_t k : {255, 256, 260, 521})
     for (int transposed = 0; transposed < 4; ++transposed) {
       MatmulGeometry g;
-      g.batch = 8, g.m = 5, g.n = 6, g.k = k;
+      g.batch = 16, g.m = 5, g.n = 6, g.k = k;
       g.transpose_a = (transposed & 1) != 0, g.transpose_b = (transposed & 2) != 0;
       g.stride_a = g.m * k, g.stride_b = k * g.n;
       for (const DType dtype : {DType::f32, DType::f64})

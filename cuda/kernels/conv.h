@@ -2,7 +2,7 @@
 // preferred stands in cuda/algorithms.cu. refuse_...: null when the algorithm serves the problem, else the
 // reason.
 //   implicit_gemm, tiled   the tile and the split that suit the problem (gemm.cu)
-//   tiled_MxN              that tile (large: one of 64 sums a thread)
+//   tiled_MxN              that tile (large: one of 64 sums a thread; 256x8: gemm_few.cuh)
 //   depthwise              groups of one channel
 //   direct                 everything
 //   folded                 gradients to x where axes fold
@@ -17,6 +17,7 @@ void matmul_tiled_128x128(const MatmulGeometry& g, ConstView a, ConstView b, Vie
 void matmul_tiled_128x64(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 void matmul_tiled_64x64(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 void matmul_tiled_128x32(const MatmulGeometry& g, ConstView a, ConstView b, View c);
+void matmul_tiled_256x8(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 void matmul_direct(const MatmulGeometry& g, ConstView a, ConstView b, View c);
 
 const char* refuse_conv_forward_depthwise(const ConvGeometry& g, ConstView x, ConstView w,
@@ -39,6 +40,8 @@ void conv_forward_tiled_64x64(const ConvGeometry& g, ConstView x, ConstView w, c
                               View y);
 void conv_forward_tiled_128x32(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
                                View y);
+void conv_forward_tiled_256x8(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue,
+                              View y);
 void conv_forward_direct(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& epilogue, View y);
 
 /// Why a gradient to x is left to the algorithm "folded" where g.folds().
@@ -60,6 +63,7 @@ void conv_backward_input_tiled_128x128(const ConvGeometry& g, ConstView dy, Cons
 void conv_backward_input_tiled_128x64(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_tiled_64x64(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_tiled_128x32(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
+void conv_backward_input_tiled_256x8(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 void conv_backward_input_direct(const ConvGeometry& g, ConstView dy, ConstView w, View dx);
 
 const char* refuse_conv_backward_filter_depthwise(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
@@ -74,6 +78,7 @@ void conv_backward_filter_tiled_128x128(const ConvGeometry& g, ConstView x, Cons
 void conv_backward_filter_tiled_128x64(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
 void conv_backward_filter_tiled_64x64(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
 void conv_backward_filter_tiled_128x32(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
+void conv_backward_filter_tiled_256x8(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
 void conv_backward_filter_direct(const ConvGeometry& g, ConstView x, ConstView dy, View dw);
 
 }  // namespace isobit::gpu::kernels

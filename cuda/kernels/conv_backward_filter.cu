@@ -80,5 +80,8 @@ void conv_backward_filter_tiled_64x64(const ConvGeometry& g, ConstView x, ConstV
 void conv_backward_filter_tiled_128x32(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
   run_gemm("conv_backward_filter", x.dtype, TileShape::m128n32, backward_filter_product(g, x, dy, dw));
 }
+void conv_backward_filter_tiled_256x8(const ConvGeometry& g, ConstView x, ConstView dy, View dw) {
+  run_gemm("conv_backward_filter", x.dtype, TileShape::m256n8, backward_filter_product(g, x, dy, dw));
+}
 
 }  // namespace isobit::gpu::kernels

@@ -117,5 +117,8 @@ void conv_backward_input_tiled_64x64(const ConvGeometry& g, ConstView dy, ConstV
 void conv_backward_input_tiled_128x32(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
   run(TileShape::m128n32, g, dy, w, dx);
 }
+void conv_backward_input_tiled_256x8(const ConvGeometry& g, ConstView dy, ConstView w, View dx) {
+  run(TileShape::m256n8, g, dy, w, dx);
+}
 
 }  // namespace isobit::gpu::kernels

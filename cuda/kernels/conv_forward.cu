@@ -95,5 +95,8 @@ void conv_forward_tiled_64x64(const ConvGeometry& g, ConstView x, ConstView w, c
 void conv_forward_tiled_128x32(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
   run(TileShape::m128n32, g, x, w, e, y);
 }
+void conv_forward_tiled_256x8(const ConvGeometry& g, ConstView x, ConstView w, const Epilogue& e, View y) {
+  run(TileShape::m256n8, g, x, w, e, y);
+}
 
 }  // namespace isobit::gpu::kernels

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "cuda/kernels/gemm_few.cuh"
 #include "cuda/kernels/gemm_tile.cuh"
 
 namespace isobit::gpu::kernels {
@@ -42,7 +43,8 @@ __global__ void __launch_bounds__(kCombineThreads, 2) gemm_combine(Gemm p, TileN
   __syncthreads();
   const int element = static_cast<int>(blockIdx.y) * kCombineThreads + static_cast<int>(threadIdx.x);
   const int four = element / 4 / t.threads;
-  const ThreadPlace owner = thread_place(element / 4 % t.threads, t.n / t.tn / 8);
+  const int thread = element / 4 % t.threads;
+  const ThreadPlace owner = t.n == t.tn ? ThreadPlace{thread, 0} : thread_place(thread, t.n / t.tn / 8);
   const std::int64_t m = at.m_tile * t.m + spread(t.m, t.tm, owner.row, four / (t.tn / 4));
   const std::int64_t n =
       at.n_tile * t.n + spread(t.n, t.tn, owner.column, four % (t.tn / 4) * 4) + element % 4;
@@ -70,7 +72,9 @@ TileNumbers numbers_of(DType dtype, TileShape shape) {
     using T = decltype(tile);
     numbers = {T::kM, T::kN, T::kTM, T::kTN, T::kThreads};
   };
-  if (dtype == DType::f64)
+  if (shape == TileShape::m256n8)
+    take(FewTile{});
+  else if (dtype == DType::f64)
     with_tile<double>(shape, take);
   else
     with_tile<float>(shape, take);
@@ -127,12 +131,14 @@ TileShape best_shape(DType dtype, const Gemm& g, const Extent& e) {
   constexpr Candidate kCandidates[] = {{TileShape::m128n128, 1.0},
                                        {TileShape::m128n64, 1.05},
                                        {TileShape::m64n64, 1.2},
-                                       {TileShape::m128n32, 1.35}};
+                                       {TileShape::m128n32, 1.35},
+                                       {TileShape::m256n8, 2.0}};
   const std::int64_t processors = multiprocessors();
   TileShape best = TileShape::m64n64;
   double least = 0;
   for (const Candidate& c : kCandidates) {
     if (dtype == DType::f64 && (c.shape == TileShape::m128n128 || c.shape == TileShape::m128n64)) continue;
+    if (c.shape == TileShape::m256n8 && g.columns > FewTile::kN) continue;  // for it fetches a again
     const TileNumbers t = numbers_of(dtype, c.shape);
     const std::int64_t tiles = tiles_of(g, e, t);
     const std::int64_t pieces =  // of a tile
@@ -232,7 +238,9 @@ void run_gemm(const char* kernel, DType dtype, TileShape shape, Gemm g) {
   if (stored > 0) g.partial = partial.emplace(stored * tiles * tile_bytes).as<void>();
   with_floating(kernel, dtype, [&](auto type) {
     using S = decltype(type);
-    if (std::is_same_v<S, float> && reads_fours(g))
+    if (shape == TileShape::m256n8)
+      launch_gemm_few<S>(Grid(tiles, shares), g);
+    else if (std::is_same_v<S, float> && reads_fours(g))
       launch_gemm_vector(shape, Grid(tiles, shares), g);
     else
       launch_gemm_tile<S>(shape, Grid(tiles, shares), g);

@@ -1,7 +1,7 @@
 // Matrix products whose operands are gathered: what matmul and the three convolutions have in common. out[m,
 // n] is a reduction over terms t of a(m, t) * b(t, n); a and b are read where they lie, by index maps, so no
-// convolution is ever unfolded in memory. The kernel is in gemm_tile.cuh, the choice of tiles and splits in
-// gemm.cu.
+// convolution is ever unfolded in memory. The kernels are in gemm_tile.cuh, gemm_vector.cuh and gemm_few.cuh,
+// the choice of tiles and splits in gemm.cu.
 #pragma once
 #include "core/numerics/bits.h"
 #include "core/numerics/pad_index.h"
@@ -86,7 +86,7 @@ struct Gemm {
   void* partial = nullptr;  // of each tile: what the blocks of the grid stored, leaves or blocks of terms
 };
 
-enum class TileShape { best, m128n128, m128n64, m64n64, m128n32 };
+enum class TileShape { best, m128n128, m128n64, m64n64, m128n32, m256n8 };
 
 /// Whether groups of four elements from `data` on, at offsets that are sums of the multiples, are aligned for
 /// one access (of at most 16 bytes).

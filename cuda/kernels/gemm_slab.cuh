@@ -109,13 +109,13 @@ __device__ inline void store_slab(Reach reach, Deal at, const S (&stage)[kStaged
   }
 }
 
-/// The tiles there are.
+/// The tiles there are (FewTile has a kernel of its own, gemm_few.cuh).
 using LargeTile = Tile<128, 128, 8, 8>;
 using HalfTile = Tile<128, 64, 8, 8>;
 using MiddleTile = Tile<64, 64, 4, 8>;
 using NarrowTile = Tile<128, 32, 8, 4>;
 
-/// Calls body(tile) with the Tile that `shape`, which is not `best`, means for storage type S; f64 has none
+/// Calls body(tile) with the Tile that `shape`, which is one of these, means for storage type S; f64 has none
 /// of 64 sums a thread.
 template <class S, class Body>
 void with_tile(TileShape shape, const Body& body) {

@@ -55,5 +55,8 @@ void matmul_tiled_64x64(const MatmulGeometry& g, ConstView a, ConstView b, View 
 void matmul_tiled_128x32(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
   run_gemm("matmul", a.dtype, TileShape::m128n32, matmul_product(g, a, b, c));
 }
+void matmul_tiled_256x8(const MatmulGeometry& g, ConstView a, ConstView b, View c) {
+  run_gemm("matmul", a.dtype, TileShape::m256n8, matmul_product(g, a, b, c));
+}
 
 }  // namespace isobit::gpu::kernels
