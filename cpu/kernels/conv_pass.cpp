@@ -8,8 +8,9 @@
 //   tile   up to 10 positions, whose terms stay in the first-level cache
 //   panel  of up to two vectors of filters
 //
-// Tiles of a single block are short ones (gemm_short_tile.h), several of them for a panel at a time. While a
-// tile multiplies it asks for what comes next: the next tile's pixels, the next chunk's filters.
+// Tiles of a single block are short ones (gemm_short_tile.h), several of them for a panel at a time, or lie
+// in rows (conv_pass_rows.h). While a tile multiplies it asks for what comes next: the next tile's pixels,
+// the next chunk's filters.
 //
 // Which task a thread takes decides nothing: every element belongs to one task, and its blocks are added in
 // order.
@@ -23,6 +24,7 @@
 #include "core/numerics/order.h"
 #include "cpu/kernels/conv_filter_panels.h"
 #include "cpu/kernels/conv_pass_places.h"
+#include "cpu/kernels/conv_pass_rows.h"
 #include "cpu/kernels/conv_pass_short.h"
 #include "cpu/kernels/conv_pass_slab.h"
 #include "cpu/kernels/conv_pass_split.h"
@@ -98,6 +100,7 @@ class PassRunner {
     const Scratch<T> packed(panels.packed_elements());
     finite_ = panels.pack_all(packed.data(), skips_);
     panels_ = &panels;
+    row_tiles_ = short_tiles && !narrow_ && !panels.by_task() ? row_tiles_for<T>(pass_) : nullptr;
     streams_ =
         can_stream() &&
         pass_.out_bytes() > (terms_ <= kFewTerms ? kFewTermsBytes : static_cast<double>(last_level_cache()));
@@ -136,10 +139,18 @@ class PassRunner {
     const Unit u = split_.unit(unit_index);
     const std::int64_t positions = u.planes * u.rows * width_.outputs;
     const bool by_group = pass_.groups > 1;  // what the parts of a unit share out; else panels
-    const std::int64_t group_begin = by_group ? part * pass_.groups / split_.parts : 0,
-                       group_end = by_group ? (part + 1) * pass_.groups / split_.parts : 1;
+    const std::int64_t shared = by_group ? pass_.groups : panels_per_group_;
+    const std::int64_t begin = part * shared / split_.parts, end = (part + 1) * shared / split_.parts;
+    const std::int64_t group_begin = by_group ? begin : 0, group_end = by_group ? end : 1;
+    const std::int64_t width = by_group ? pass_.columns : tiles_.width(),  // this part's channels
+        first = begin * width, last = std::min(end * width, out_channels_);
     const Scratch<T> slab(slab_.elements(u, group_end - group_begin));
     if (slab_.used()) slab_.fill(u, group_begin, group_end - group_begin, slab.data());
+    if (row_tiles_ != nullptr) {
+      run_row_tiles(pass_, slab_, u, slab_.base(slab.data(), 0), *row_tiles_, panels_->some(begin, end),
+                    {.terms = short_terms_, .term_count = terms_, .stream = streams_, .bias = bias_});
+      return complete(u, first, last);
+    }
     const Scratch<const T*> rows(positions);
     const Scratch<T*> outs(positions);
     const std::int64_t held = narrows_at_once_ ? std::min(positions, 2 * kNarrowed) : positions;
@@ -159,7 +170,6 @@ class PassRunner {
           });
     }
 
-    std::int64_t first, last;  // the channels that this part stores
     if (by_group) {
       // Groups of one panel that share a cache line of the output go together.
       const std::int64_t together =
@@ -170,16 +180,14 @@ class PassRunner {
         run_group(u, group, group - group_begin, 0,
                   panels_per_group_ > 1 ? panels_per_group_ : std::min(together, group_end - group),
                   rows.data(), outs.data());
-      first = group_begin * pass_.columns;
-      last = group_end * pass_.columns;
     } else {
-      const std::int64_t begin = part * panels_per_group_ / split_.parts,
-                         end = (part + 1) * panels_per_group_ / split_.parts;
       run_group(u, 0, 0, begin, end, rows.data(), outs.data());
-      first = begin * tiles_.width();
-      last = std::min(end * tiles_.width(), pass_.columns);
     }
     if (narrow_ && !narrows_at_once_) narrow_sums(u, 0, positions, first, last, sums.data());
+    complete(u, first, last);
+  }
+
+  void complete(const Unit& u, std::int64_t first, std::int64_t last) const {
     if (pass_.then) activate(u, first, last);
     if (streams_) hwy::FlushStream();
   }
@@ -368,6 +376,7 @@ class PassRunner {
   const std::int64_t* block_runs_ = nullptr;
   const FilterPanels<T>* panels_ = nullptr;  ///< while run() lasts: scratch goes back in the order it came
   const T* bias_ = nullptr;
+  const RowTileSet<T>* row_tiles_ = nullptr;   ///< where positions of a row are tiles; else null
   const std::int64_t* short_terms_ = nullptr;  ///< of short tiles, while run() lasts; else null
 };
 

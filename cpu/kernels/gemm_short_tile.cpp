@@ -30,28 +30,6 @@ struct ShortTile : RegisterTile<D, kRows, kVectors> {
     }
   }
 
-  template <int kVector>
-  static HWY_INLINE void load_bias(const T* from, hn::Mask<D> last, V (&bias)[kVectors]) {
-    if constexpr (kVector < kVectors) {
-      const T* const at = from + kVector * kLanes;
-      bias[kVector] = kVector + 1 < kVectors ? hn::LoadU(D(), at) : hn::MaskedLoad(last, D(), at);
-      load_bias<kVector + 1>(from, last, bias);
-    }
-  }
-  template <int kIndex>
-  static HWY_INLINE void add_bias(const V (&bias)[kVectors], Accumulators& acc) {
-    if constexpr (kIndex < kRows * kVectors) {
-      acc[kIndex] = hn::Add(acc[kIndex], bias[kIndex % kVectors]);
-      add_bias<kIndex + 1>(bias, acc);
-    }
-  }
-  template <int kIndex>
-  static HWY_INLINE void rectify(V zero, Accumulators& acc) {
-    if constexpr (kIndex < kRows * kVectors) {
-      acc[kIndex] = hn::IfThenElse(hn::Lt(acc[kIndex], zero), zero, acc[kIndex]);
-      rectify<kIndex + 1>(zero, acc);
-    }
-  }
   template <int kIndex>
   static HWY_INLINE void store_part(T* const* out, std::int64_t shift, hn::Mask<D> last,
                                     const Accumulators& acc) {
@@ -99,10 +77,10 @@ struct ShortTile : RegisterTile<D, kRows, kVectors> {
       for (; term != end; ++term, b += ldb) multiply_term(rows, *term, b, last, acc);
       if (tiles.bias != nullptr) {
         V bias[kVectors];
-        load_bias<0>(tiles.bias, last, bias);
-        add_bias<0>(bias, acc);
+        Base::template load_bias<0>(tiles.bias, last, bias);
+        Base::template add_bias<0>(bias, acc);
       }
-      if (tiles.relu) rectify<0>(hn::Zero(D()), acc);
+      if (tiles.relu) Base::template rectify<0>(hn::Zero(D()), acc);
       if (!whole) {
         store_part<0>(out, out_shift, last, acc);
       } else if (tiles.stream) {

@@ -224,6 +224,29 @@ struct RegisterTile {
     return !hn::AllFalse(integers, hn::Eq(least, minus_zero));
   }
 
+  template <int kVector>
+  static HWY_INLINE void load_bias(const T* from, hn::Mask<D> last, V (&bias)[kVectors]) {
+    if constexpr (kVector < kVectors) {
+      const T* const at = from + kVector * kLanes;
+      bias[kVector] = kVector + 1 < kVectors ? hn::LoadU(D(), at) : hn::MaskedLoad(last, D(), at);
+      load_bias<kVector + 1>(from, last, bias);
+    }
+  }
+  template <int kIndex>
+  static HWY_INLINE void add_bias(const V (&bias)[kVectors], Accumulators& acc) {
+    if constexpr (kIndex < kRows * kVectors) {
+      acc[kIndex] = hn::Add(acc[kIndex], bias[kIndex % kVectors]);
+      add_bias<kIndex + 1>(bias, acc);
+    }
+  }
+  template <int kIndex>
+  static HWY_INLINE void rectify(V zero, Accumulators& acc) {
+    if constexpr (kIndex < kRows * kVectors) {
+      acc[kIndex] = hn::IfThenElse(hn::Lt(acc[kIndex], zero), zero, acc[kIndex]);
+      rectify<kIndex + 1>(zero, acc);
+    }
+  }
+
   // The sums that the terms will be added to, and the lines that the results go to, arrive from memory while
   // the terms are multiplied.
   static HWY_INLINE void prefetch(const Tile<T>& tile) {

@@ -27,13 +27,7 @@ std::int64_t side_beyond(std::int64_t bytes) {
   return side;
 }
 
-TEST(ConvLarge, OutputStoredPastTheCaches) {
-  const std::int64_t cache = cpu::last_level_cache();
-  ASSERT_GT(cache, 0);
-  if (cache >= kMost) GTEST_SKIP() << "a cache of " << cache << " bytes holds what a test may compute";
-  const ConvGeometry g =
-      parse_conv_shape("mb1ic2ih" + std::to_string(side_beyond(cache)) + "oc80kh1n\"large\"").geometry;
-  ASSERT_GT(g.y_size() * 4, cache);
+void check_forward(const ConvGeometry& g) {
   FencedBuffer x(DType::f32, g.x_size()), w(DType::f32, g.w_size()), bias(DType::f32, g.k);
   fill_hard(x.view(), 1);
   fill_hard(w.view(), 2);
@@ -49,6 +43,22 @@ TEST(ConvLarge, OutputStoredPastTheCaches) {
       EXPECT_TRUE(equal_bits(expected.read(), y.read())) << "skip " << skip << ", bias and relu " << whole;
     }
   }
+}
+
+TEST(ConvLarge, OutputStoredPastTheCaches) {
+  const std::int64_t cache = cpu::last_level_cache();
+  ASSERT_GT(cache, 0);
+  if (cache >= kMost) GTEST_SKIP() << "a cache of " << cache << " bytes holds what a test may compute";
+  const ConvGeometry g =
+      parse_conv_shape("mb1ic2ih" + std::to_string(side_beyond(cache)) + "oc80kh1n\"large\"").geometry;
+  ASSERT_GT(g.y_size() * 4, cache);
+  check_forward(g);
+}
+
+// Tiles of few terms that lie in rows: from 8 MiB on.
+TEST(ConvLarge, RowsStoredPastTheCaches) {
+  check_forward(
+      parse_conv_shape("mb1ic2ih" + std::to_string(side_beyond(8 << 20)) + "oc80kh3ph1n\"rows\"").geometry);
 }
 
 TEST(ConvLarge, InputGradientStoredPastTheCaches) {

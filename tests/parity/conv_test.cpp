@@ -94,6 +94,28 @@ TEST(ConvParity, FewFilters) {
   check(shapes, {DType::f32, DType::bf16}, Values::hard);
 }
 
+// Tiles of few terms that lie in rows of the output: of every height, two heights in a row, one panel of
+// filters and several, a last one that is half or partial, rows of planes and of a depth, stride phases, a
+// border that is mapped.
+TEST(ConvParity, TilesInRows) {
+  const auto shapes = parsed({
+      "mb1ic1ih28oc32kh5ph2n\"fourteen\"",
+      "mb3ic3ih20iw10oc32kh3ph1n\"ten\"",
+      "mb2ic2ih9iw22oc40kh3ph1n\"eleven_and_half_a_panel\"",
+      "mb2ic3ih17iw25oc23kh3ph1n\"thirteen_and_twelve\"",
+      "mb1ic3ih12iw140oc70kh3ph1n\"ten_of_fourteen_and_three_panels\"",
+      "mb2ic3ih15iw67oc64kh5kw3ph2pw1n\"fourteen_and_thirteen\"",
+      "mb2ic4ih31iw63oc24kh3sh2ph1n\"strided\"",
+      "mb1ic2ih20iw29oc17kh3dh1ph2n\"dilated\"",
+      "mb2ic2ih14iw26oc48kh3n\"without_a_border\"",
+      "mb1ic40ih24oc6kh3sh2ph1n\"phases\"",
+      "mb1ic2id5ih9iw12oc20kd2kh3kw3pd1ph1pw1n\"depth\"",
+      "mb2ic3ih13iw28oc32kh3ph1@reflectn\"reflect\"",
+  });
+  check(shapes, {DType::f32, DType::f64, DType::f16}, Values::plain);
+  check(shapes, {DType::f32, DType::bf16}, Values::hard);
+}
+
 // Depthwise strips: inside and at every edge, two rows at a time and one, blocks and leaves, vectors that
 // overlap; an output that does not pass through the cache.
 TEST(ConvParity, DepthwiseStrips) {
