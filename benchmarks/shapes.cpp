@@ -2,6 +2,9 @@
 
 #include <isobit/error.h>
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -21,6 +24,17 @@ std::string find_file(const std::string& file) {
     }
   }
   return file;
+}
+
+[[noreturn]] void fail_unread(const std::string& file) {
+  std::vector<std::string> own;
+  std::error_code missing;  // an isobit whose folder of source is gone has none
+  for (const auto& entry : std::filesystem::directory_iterator(source_folder() + "/shapes", missing))
+    own.push_back(entry.path().stem().string());
+  std::ranges::sort(own);
+  fail("bench",
+       "the shape file '{}' cannot be read: expected a file, or the name of one that comes with isobit ({})",
+       file, own.empty() ? "none is here" : fmt::format("{}", fmt::join(own, ", ")));
 }
 
 }  // namespace
@@ -69,7 +83,7 @@ ConvCase parse_case(const std::string& line, const std::string& place) {
 std::vector<ConvCase> read_cases(const std::string& file) {
   const std::string path = find_file(file);
   std::ifstream in(path);
-  if (!in) fail("bench", "the shape file '{}' cannot be read", file);
+  if (!in) fail_unread(file);
   const std::string short_name = std::filesystem::path(path).filename().string();
   std::vector<ConvCase> cases;
   std::string line;
@@ -78,7 +92,7 @@ std::vector<ConvCase> read_cases(const std::string& file) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     cases.push_back(parse_case(line, fmt::format("{}:{}", short_name, number)));
   }
-  if (in.bad()) fail("bench", "the shape file '{}' cannot be read", file);
+  if (in.bad()) fail_unread(file);
   if (cases.empty()) fail("bench", "'{}' holds no shape", file);
   return cases;
 }

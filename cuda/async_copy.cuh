@@ -1,11 +1,13 @@
 // cp.async, copies from global to shared memory that pass by the registers (sm_80 on; before, plain copies).
 // One of the two places in cuda/ with inline PTX.
 //
-//   async_copy<16>(&tile[row][column], source, inside ? 16 : 0);     4, 8 or 16 bytes, both addresses
-//   multiples of it async_commit();                                                  what was issued since
-//   the last is one group async_wait<1>();                                                 all groups have
-//   landed but the newest 1
-//   __syncthreads();                                                 and those of the other threads
+//   async_copy<16>(to, from, inside ? 16 : 0);
+//   async_commit();
+//   async_wait<1>();
+//   __syncthreads();
+//
+// 4, 8 or 16 bytes, both addresses multiples of it; what was issued since the last commit is one group; then
+// all groups have landed but the newest 1, and after the barrier those of the other threads.
 #pragma once
 #include "cuda/device.cuh"
 
@@ -17,6 +19,16 @@ inline constexpr bool kAsyncCopies = false;
 #else
 inline constexpr bool kAsyncCopies = true;
 #endif
+
+/// Stores `value` in one access. On a device an assignment does; on the host g++ stores what was put together
+/// from parts in parts, and the tracer would count those.
+template <class T>
+__device__ inline void store_at_once(T* to, T value) {
+#ifndef __CUDACC__
+  asm("" : "+m"(value));  // NOLINT(hicpp-no-assembler): it is whole, in memory
+#endif
+  *to = value;
+}
 
 #ifdef __CUDACC__
 

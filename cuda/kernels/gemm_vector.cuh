@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(T::kThreads, kVectorBlocks<T>) gemm_vector(Gem
           if (real)
             async_copy<16>(to, from);
           else
-            *reinterpret_cast<Four<float>*>(to) = {{value, value, value, value}};
+            store_at_once(reinterpret_cast<Four<float>*>(to), {{value, value, value, value}});
         }
       }
 #pragma unroll

@@ -68,6 +68,9 @@ TEST(BenchShapes, NamesTheLineThatIsWrong) {
   EXPECT_THAT(error("mb0ic1ih4oc1kh3\n"), HasSubstr("mine.txt:1: 'mb0ic1ih4oc1kh3': an extent is 0"));
   EXPECT_THAT(error("# nothing\n"), HasSubstr("holds no shape"));
   EXPECT_THAT(error_of([] { read_cases("/nowhere/at/all.txt"); }), HasSubstr("cannot be read"));
+  EXPECT_THAT(error_of([] { read_cases("ancor"); }),
+              HasSubstr("'ancor' cannot be read: expected a file, or the name of one that comes with isobit "
+                        "(anchor, sweep)"));
 }
 
 TEST(BenchShapes, AnchorHasEveryLayerAloneAndInABatch) {

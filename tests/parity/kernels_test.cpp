@@ -2,9 +2,6 @@
 // the problems of core/verify, which `isobit verify` runs too. The CPU goes through all of them in every way
 // (instruction sets, threads); the others take a part, each problem another of their ways, unless
 // ISOBIT_LONG=1.
-#include <hwy/base.h>
-
-#include "cpu/runtime/poison.h"
 #include "tests/parity/report.h"
 #include "tests/support/kernel_names.h"
 
@@ -18,13 +15,10 @@ class WorkersEnd : public testing::Environment {
 };
 const testing::Environment* const workers_end = testing::AddGlobalTestEnvironment(new WorkersEnd);
 
-// Under a sanitizer all of it takes an hour: there a third of the problems, unless ISOBIT_EVERY_PROBLEM=1.
-constexpr bool kSanitized = cpu::kPoisons || HWY_IS_TSAN;
-
 class KernelParity : public testing::TestWithParam<std::string> {
  protected:
   KernelParity() {
-    if (kSanitized && !every_problem()) options.choose = verify::part_of(1, 3);
+    options.choose = chosen_problems();
     options.kernels = {GetParam()};
   }
   verify::Options options;
@@ -45,7 +39,7 @@ TEST_P(KernelParity, OtherDevices) {
   options.devices = other_devices();
   if (options.devices.empty()) GTEST_SKIP() << "no device but the CPU is registered";
   options.full = is_long();
-  if (kSanitized && !every_problem())  // hundreds of whole tiles for one row take minutes
+  if (options.choose)  // hundreds of whole tiles for one row take minutes
     options.choose = [part = options.choose](const std::string& problem) {
       return part(problem) && problem.find("totals_of_many_tiles") == std::string::npos;
     };
