@@ -4,10 +4,14 @@
 //
 // All 32 lanes call together. Lane l owns, with g = l / 4 and t = l % 4, of 32-bit registers that hold one
 // tf32 or two neighbours in K of 16 bits:
-//   sums d[0..3]       (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1)
-//   16 bits, K = 16    a[0..3]: rows g, g + 8, g, g + 8 at k = 2t, 2t, 2t + 8, 2t + 8; b[0..1]: column g at
-//   2t, 2t + 8 tf32, K = 8        a[0..3]: rows g, g + 8, g, g + 8 at k = t, t, t + 4, t + 4;     b[0..1]:
-//   column g at t, t + 4
+//   sums, d[0..3]
+//     (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1)
+//   16 bits, K = 16
+//     a[0..3]: rows g, g + 8, g, g + 8 at k = 2t, 2t, 2t + 8, 2t + 8
+//     b[0..1]: column g at 2t, 2t + 8
+//   tf32, K = 8
+//     a[0..3]: rows g, g + 8, g, g + 8 at k = t, t, t + 4, t + 4
+//     b[0..1]: column g at t, t + 4
 //
 // sm_75 has f16 alone, of K = 8: two of those. A kernel of another type traps there; the host refuses it
 // before. How the unit orders and rounds its sums differs between chips.

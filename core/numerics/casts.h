@@ -54,6 +54,10 @@ HOST_DEVICE constexpr To cast(From v) {
     return v;
   } else if constexpr (is_half<From>) {
     return cast<To>(widen(v));
+  } else if constexpr (std::is_same_v<To, f16> && std::is_same_v<From, float>) {
+    return f16{f32_to_f16(v)};
+  } else if constexpr (std::is_same_v<To, bf16> && std::is_same_v<From, float>) {
+    return bf16{f32_to_bf16(v)};
   } else if constexpr (is_half<To>) {
     double wide = 0.0;
     if constexpr (std::is_integral_v<From>) {

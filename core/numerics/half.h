@@ -1,6 +1,11 @@
 // Conversions between f16, bf16 and f32, f64: widening is exact, narrowing rounds once, to nearest even. NaN
-// stays NaN (quiet, sign kept). Integers only, so the result depends on no floating-point mode.
+// stays NaN (quiet, sign kept). Integers only, so the result depends on no floating-point mode. On a GPU its
+// instructions and no look at NaN, whose sign and payload may then differ.
 #pragma once
+
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#endif
 
 #include <cstdint>
 
@@ -41,6 +46,9 @@ HOST_DEVICE constexpr std::uint16_t narrow(std::uint64_t bits) {
 }  // namespace detail
 
 HOST_DEVICE constexpr float f16_to_f32(std::uint16_t h) {
+#ifdef __CUDA_ARCH__
+  if (!__builtin_is_constant_evaluated()) return ::__half2float(::__half_raw{h});
+#endif
   const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
   const std::uint32_t exponent = (h >> 10) & 31u;
   const std::uint32_t fraction = h & 0x3ffu;
@@ -56,7 +64,11 @@ HOST_DEVICE constexpr float f16_to_f32(std::uint16_t h) {
 
 HOST_DEVICE constexpr float bf16_to_f32(std::uint16_t h) {
   const std::uint32_t bits = static_cast<std::uint32_t>(h) << 16;
+#ifdef __CUDA_ARCH__
+  return bit_cast<float>(bits);
+#else
   return bit_cast<float>((bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : bits);
+#endif
 }
 
 HOST_DEVICE constexpr std::uint16_t f64_to_f16(double v) {
@@ -66,6 +78,9 @@ HOST_DEVICE constexpr std::uint16_t f64_to_bf16(double v) {
   return detail::narrow<8, 7>(bit_cast<std::uint64_t>(v));
 }
 HOST_DEVICE constexpr std::uint16_t f32_to_f16(float v) {
+#ifdef __CUDA_ARCH__
+  if (!__builtin_is_constant_evaluated()) return static_cast<::__half_raw>(::__float2half_rn(v)).x;
+#endif
   return f64_to_f16(v);
 }
 

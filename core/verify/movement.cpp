@@ -24,7 +24,8 @@ void add_fills(Suite& suite) {
   }
 }
 
-/// All 2^16 halves; or, in f32, what lies between two of them, on the tie and beside it.
+/// All 2^16 halves; or, in f32, the middle between each and the next one away from zero (behind the largest,
+/// where infinity begins), or a neighbour of that.
 HostArray all_halves(DType half) {
   HostArray all(half, 65536);
   for (std::int64_t i = 0; i < 65536; ++i) all.as<std::uint16_t>()[i] = static_cast<std::uint16_t>(i);
@@ -34,9 +35,13 @@ HostArray between_halves(DType half) {
   const HostArray all = all_halves(half);
   HostArray wide(DType::f32, 65536);
   for (std::int64_t i = 0; i < 65536; ++i) {
-    auto bits = numerics::bit_cast<std::uint32_t>(static_cast<float>(element_value(all.view(), i)));
-    bits += (half == DType::f16 ? 0x0fffu : 0x7fffu) + static_cast<std::uint32_t>(i % 3);
-    wide.as<float>()[i] = numerics::bit_cast<float>(bits);
+    const double v = element_value(all.view(), i);
+    wide.as<float>()[i] = static_cast<float>(v);
+    if (!std::isfinite(v)) continue;
+    double next = element_value(all.view(), i + 1);
+    if (!std::isfinite(next)) next = 2 * v - element_value(all.view(), i - 1);
+    const auto middle = numerics::bit_cast<std::uint32_t>(static_cast<float>(v + (next - v) / 2));
+    wide.as<float>()[i] = numerics::bit_cast<float>(middle + static_cast<std::uint32_t>(i % 3) - 1);
   }
   return wide;
 }

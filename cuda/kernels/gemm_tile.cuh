@@ -18,9 +18,11 @@
 namespace isobit::gpu::kernels {
 
 /// Blocks that shall fit a multiprocessor, 0 where ptxas finds a good number by itself: f64 comes out a few
-/// registers above three; with bf16 and 64 sums a thread three would spill on sm_120.
+/// registers above three; with 16 bits and 64 sums a thread three would spill on sm_120.
 template <class S, class T>
 inline constexpr int kTileBlocks = sizeof(Compute<S>) == 8 ? 3 : 0;
+template <>
+inline constexpr int kTileBlocks<f16, HalfTile> = 2;
 template <>
 inline constexpr int kTileBlocks<bf16, HalfTile> = 2;
 
