@@ -11,8 +11,10 @@
 #include "cpu/kernels/conv_over_space.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "cpu/kernels/conv_border.h"
 #include "cpu/kernels/conv_over_space_order.h"
@@ -27,9 +29,10 @@
 namespace isobit::cpu::gemm {
 namespace {
 
-constexpr std::int64_t kSlack = 64;    ///< elements that the last tile of a task may read behind its slab
-constexpr std::int64_t kLine = 64;     ///< bytes of a cache line
-constexpr std::int64_t kWidened = 32;  ///< columns of f16 or bf16 that are widened at a time
+constexpr std::int64_t kSlack = 64;       ///< elements that the last tile of a task may read behind its slab
+constexpr std::int64_t kLine = 64;        ///< bytes of a cache line
+constexpr std::int64_t kMostKept = 4096;  ///< runs
+constexpr std::int64_t kWidened = 32;     ///< columns of f16 or bf16 that are widened at a time
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -41,7 +44,7 @@ class SpaceRunner {
   SpaceRunner(const Pass& pass, std::span<const PassAxes> phases)
       : pass_(pass),
         phases_(phases),
-        plan_(plan_over_space(pass, phases, sizeof(T), thread_count())),
+        plan_(last_plan_over_space(pass, phases, sizeof(T), thread_count())),
         tiles_(space_tiles<T>(pass.columns, plan_.shared > 1)),
         channels_(pass.channels),
         columns_(pass.columns),
@@ -57,24 +60,36 @@ class SpaceRunner {
       most_runs += plan_.shared * (terms / channels_ + numerics::block_count(terms));
       elements += terms * columns_;
     }
-    const Scratch<SpaceRun> runs(most_runs);
+    // The runs of the last call on this thread, if they are the same.
+    thread_local KeptRuns kept;
+    const std::array<std::int64_t, 5> of{plan_.number, pass_.tap_stride, pass_.channel_stride,
+                                         pass_.column_stride, size_of(pass_.filter.dtype)};
+    const bool known = kept.of == of;
+    if (!known) {
+      kept.of = {};
+      kept.runs.resize(static_cast<std::size_t>(most_runs));
+      kept.counts.resize(phases_.size());
+    }
     const Scratch<T> filter(elements), bias(columns_);
     const Scratch<Part> parts(count);
-    SpaceRun* next_run = runs.data();
+    SpaceRun* next_run = kept.runs.data();
     T* next_filter = filter.data();
     for (std::int64_t i = 0; i < count; ++i) {
-      const PassAxes& phase = phases_[static_cast<std::size_t>(i)];
-      const SpaceFilter<T> taps = space_filter(pass_, phase, next_filter);
-      parts[i] = {next_run, 0, taps.data, 0};
-      next_run = plan_space_runs(pass_, plan_, phase, taps, next_run);
-      parts[i].run_count = next_run - parts[i].runs;
+      const auto index = static_cast<std::size_t>(i);
+      const SpaceFilter<T> taps = space_filter(pass_, phases_[index], next_filter);
+      if (!known)
+        kept.counts[index] = plan_space_runs(pass_, plan_, phases_[index], taps, next_run) - next_run;
+      parts[i] = {next_run, kept.counts[index], taps.data, 0};
+      next_run += kept.counts[index];
       for (const SpaceRun* run = parts[i].runs; run != next_run; ++run) parts[i].terms += run->length;
-      next_filter += terms_of(pass_, phase) * columns_;
+      next_filter += terms_of(pass_, phases_[index]) * columns_;
     }
+    kept.of = of;
     if (pass_.bias.data != nullptr) widen(pass_.bias, bias.data(), columns_);
     bias_ = pass_.bias.data != nullptr ? bias.data() : nullptr;
     parts_ = parts.data();
     parallel_for(plan_.units(), [&](std::int64_t unit) { run_task(unit); });
+    if (most_runs > kMostKept) kept = {};
   }
 
  private:
@@ -84,6 +99,11 @@ class SpaceRunner {
     std::int64_t run_count;
     const T* filter;
     std::int64_t terms;  ///< that a tile goes through, those of rows that share a load counted once
+  };
+  struct KeptRuns {
+    std::array<std::int64_t, 5> of{};  ///< the plan's number, and what tells where the filter's numbers lie
+    std::vector<SpaceRun> runs;        ///< phase after phase
+    std::vector<std::int64_t> counts;  ///< of each
   };
   // A task: planes (n, depth), rows of outputs, columns.
   struct Unit {
@@ -340,7 +360,7 @@ class SpaceRunner {
 
   const Pass& pass_;
   const std::span<const PassAxes> phases_;
-  const SpacePlan plan_;
+  const SpacePlan& plan_;
   const SpaceTiles<T>& tiles_;
   const std::int64_t channels_, columns_, lane_columns_;
   const bool narrow_;

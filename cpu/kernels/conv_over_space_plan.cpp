@@ -197,10 +197,31 @@ SpacePlan plan_over_space(const Pass& pass, std::span<const PassAxes> phases, st
   return plan;
 }
 
+const SpacePlan& last_plan_over_space(const Pass& pass, std::span<const PassAxes> phases, std::int64_t size,
+                                      std::int64_t threads) {
+  struct Last {
+    std::array<std::int64_t, 7> of{};
+    std::vector<PassAxes> phases;
+    SpacePlan plan;
+  };
+  thread_local std::array<Last, 2> lasts;
+  thread_local std::int64_t number = 0;
+  Last& last = lasts[threads > 1 ? 1 : 0];
+  const std::array<std::int64_t, 7> of{
+      pass.n, pass.groups, pass.depthwise ? 1 : 0, pass.channels, pass.columns, size, threads};
+  if (last.of == of && std::ranges::equal(last.phases, phases)) return last.plan;
+  last.of = {};
+  last.plan = plan_over_space(pass, phases, size, threads);
+  last.plan.number = ++number;
+  last.phases.assign(phases.begin(), phases.end());
+  last.of = of;
+  return last.plan;
+}
+
 const char* refuse_over_space(const Pass& pass, std::span<const PassAxes> phases) {
   constexpr double kTapsLeftOut = 0.85;  // tiles of columns leave out taps that meet nothing but border
   const std::int64_t size = pass.dtype == DType::f64 ? 8 : 4;
-  const SpacePlan plan = plan_over_space(pass, phases, size, 1);
+  const SpacePlan& plan = last_plan_over_space(pass, phases, size, 1);
   if (plan.refusal == nullptr && plan.lanes >= kTapsLeftOut * lanes_of_tiles(pass.columns, size))
     return "lanes that are columns waste less";
   return plan.refusal;

@@ -40,6 +40,7 @@ struct SpacePlan {
   std::int64_t planes = 1, rows = 1, columns = 1;  ///< of a task: planes (n, depth), lane rows, columns
   std::int64_t pitch = 0, plane_rows = 0, area = 0, channel_pitch = 0, depth_pitch = 0;
   std::int64_t all_planes = 0, plane_units = 0, row_units = 0, column_units = 0;
+  std::int64_t number = 0;  ///< which one of this thread's it is, by last_plan_over_space
 
   std::int64_t units() const { return plane_units * row_units * column_units; }
   /// From the first position of a task to behind its last one, of so many planes, lane rows and columns.
@@ -53,5 +54,9 @@ struct SpacePlan {
 /// `size`: bytes of the type computed in; `threads`: that tasks should suffice for.
 SpacePlan plan_over_space(const Pass& pass, std::span<const PassAxes> phases, std::int64_t size,
                           std::int64_t threads);
+/// The same, kept for this thread until it asks for another (of one thread, of several): who asks whether to
+/// run asks again to run, and a layer asks again with the next sample.
+const SpacePlan& last_plan_over_space(const Pass& pass, std::span<const PassAxes> phases, std::int64_t size,
+                                      std::int64_t threads);
 
 }  // namespace isobit::cpu::gemm

@@ -83,7 +83,8 @@ inline SpaceRun* add_space_runs(const RowTaps& row, const std::int64_t (&first_t
                                 const std::int64_t (&first_number)[kMostSharedRows], std::int64_t terms,
                                 const Pass& pass, std::int64_t pitch, std::int64_t offset, SpaceRun* run) {
   for (std::int64_t channel = 0; channel < pass.channels;) {
-    SpaceRun next{offset + channel * pitch, pass.channels - channel, {0, 0, 0, 0}, 0, 0, 0, 0};
+    SpaceRun& next = *run++;  // in place: a copy would wait for its parts to be stored
+    next = {offset + channel * pitch, pass.channels - channel, {0, 0, 0, 0}, 0, 0, 0, 0};
     for (int j = 0; j < kMostSharedRows; ++j) {
       if (row.tap[j] < 0) continue;
       const std::int64_t term = first_term[j] + channel;
@@ -97,7 +98,6 @@ inline SpaceRun* add_space_runs(const RowTaps& row, const std::int64_t (&first_t
       const std::int64_t end = first_term[j] + channel;
       if (row.tap[j] >= 0 && (end % numerics::kBlock == 0 || end == terms)) next.ends |= 1 << j;
     }
-    *run++ = next;
   }
   return run;
 }

@@ -31,6 +31,7 @@ struct PassAxis {
   std::int64_t place = 1, place_first = 0, place_step = 1;     ///< extent of the output and positions in it
   std::int64_t filter = 1, filter_first = 0, filter_step = 1;  ///< extent of the filter, tap j's index in it
 
+  bool operator==(const PassAxis&) const = default;
   /// The lowest source coordinate that position 0 reads, and how many `positions` neighbours span.
   std::int64_t lowest() const { return tap_first + std::min<std::int64_t>(0, (taps - 1) * tap_step); }
   std::int64_t span(std::int64_t positions) const {

@@ -116,6 +116,21 @@ TEST(ConvParity, TilesInRows) {
   check(shapes, {DType::f32, DType::bf16}, Values::hard);
 }
 
+// Lanes over space keep the plan and the runs of the last problem: others in between, other strides of the
+// same extents, the same again.
+TEST(ConvParity, OverSpaceOneAfterTheOther) {
+  const auto shapes = parsed({
+      "mb2ic1ih28oc32kh5ph2n\"once\"",
+      "mb2ic1ih28oc32kh5ph2n\"again\"",
+      "mb2ic2ih28oc32kh5ph2n\"two_channels\"",
+      "mb2ic1ih28oc32kh5ph2n\"once_more\"",
+      "mb1ic1ih28oc32kh5sh2ph2n\"strided\"",
+      "mb2ic32ih28oc1kh5ph2n\"turned_round\"",
+      "mb2ic1ih28oc32kh5ph2n\"at_last\"",
+  });
+  check(shapes, {DType::f32, DType::f64, DType::bf16}, Values::plain);
+}
+
 // Depthwise strips: inside and at every edge, two rows at a time and one, blocks and leaves, vectors that
 // overlap; an output that does not pass through the cache.
 TEST(ConvParity, DepthwiseStrips) {
