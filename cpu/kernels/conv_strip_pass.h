@@ -177,9 +177,21 @@ class StripPass {
     }
     for (std::int64_t first = 0; first < lanes; first += group_) {
       const T* const of = from + (channel + first) / group_ * pass_.group_stride;
-      for (std::int64_t i = 0; i < group_; ++i)
-        for (std::int64_t j = 0; j < group_; ++j)
-          to[i * lanes + first + j] = of[i * pass_.channel_stride + j * pass_.column_stride];
+      if (group_ == 2) copy_group<2>(of, to + first);
+      if (group_ == 4) copy_group<4>(of, to + first);
+      if (group_ == 8) copy_group<8>(of, to + first);
+    }
+  }
+
+  // Of one group: [channels][lanes].
+  template <std::int64_t kGroup>
+  void copy_group(const T* from, T* to) const {
+    const std::int64_t lanes = set_.lanes, channel = pass_.channel_stride, column = pass_.column_stride;
+    if (column == 1) {
+      for (std::int64_t i = 0; i < kGroup; ++i) std::copy_n(from + i * channel, kGroup, to + i * lanes);
+    } else {
+      for (std::int64_t j = 0; j < kGroup; ++j)
+        for (std::int64_t i = 0; i < kGroup; ++i) to[i * lanes + j] = from[i * channel + j * column];
     }
   }
 
@@ -221,7 +233,7 @@ class StripPass {
           strip.out[j] =
               static_cast<T*>(pass_.out) + (row * width_.place + columns_walk_.place_of(0)) * channels_;
         }
-        run_row(strip, rows, count, whole, asks_ && i + 1 < strips ? next_rows(n, o, p, count) : nullptr);
+        run_row(strip, rows, count, whole, asks_ && i + 1 < strips ? next_rows(n, o, p, count) : Fresh{});
       }
   }
 
@@ -261,39 +273,46 @@ class StripPass {
     return whole;
   }
 
-  // The row of the source that the next strips will be the first to read, where there is one.
-  const T* next_rows(std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t count) const {
+  // Rows of the source that lie below each other.
+  struct Fresh {
+    const T* first = nullptr;
+    std::int64_t count = 0;
+  };
+
+  // Those that the next strips will be the first to read, where all of them exist.
+  Fresh next_rows(std::int64_t n, std::int64_t o, std::int64_t p, std::int64_t count) const {
+    const bool down = rows_walk_.sign < 0;
     const std::int64_t plane = depth_walk_.at(o, depth_.taps - 1),
-                       row = rows_walk_.sign < 0 ? rows_walk_.at(p - 1, 0)
-                                                 : rows_walk_.at(p + count, height_.taps - 1);
-    if (plane < 0 || plane >= depth_.source || row < 0 ||
-        row + (count - 1) * rows_walk_.step >= height_.source)
-      return nullptr;
-    return pass_.source.template as<T>() +
-           ((n * depth_.source + plane) * height_.source + row) * width_.source * channels_;
+                       fresh = rows_walk_.reach == 1 ? std::min(rows_walk_.step, height_.taps) : 1,
+                       row = down ? rows_walk_.at(p - 1, 0)
+                                  : rows_walk_.at(p + count, height_.taps - 1) - (fresh - 1),
+                       rows = (count - 1) * rows_walk_.step + fresh;
+    if (plane < 0 || plane >= depth_.source || row < 0 || row + rows > height_.source) return {};
+    return {pass_.source.template as<T>() +
+                ((n * depth_.source + plane) * height_.source + row) * width_.source * channels_,
+            rows};
   }
 
-  // The part of the next `count` rows that lies where a strip reads these ones: columns [first, end).
-  void prefetch(const Strip<T>& strip, const T* next, std::int64_t count, std::int64_t first,
-                std::int64_t end) const {
+  // The part of `next` that lies where a strip reads these rows: columns [first, end).
+  void prefetch(const Strip<T>& strip, const Fresh& next, std::int64_t first, std::int64_t end) const {
     constexpr std::int64_t kLine = 64 / sizeof(T);
     first = std::clamp<std::int64_t>(first, 0, width_.source);
     end = std::clamp<std::int64_t>(end, first, width_.source);
-    const std::int64_t pitch = rows_walk_.step * width_.source * channels_;
+    const std::int64_t pitch = width_.source * channels_;
     const bool whole = strip.vectors == vectors_;
     const std::int64_t from = whole ? 0 : strip.first_vector * set_.lanes;
     const std::int64_t size =
         whole ? (end - first) * channels_ : std::min(strip.vectors * set_.lanes, channels_ - from);
-    next += first * channels_ + from;
-    for (std::int64_t i = 0; i < count; ++i)
+    const T* const at_first = next.first + first * channels_ + from;
+    for (std::int64_t i = 0; i < next.count; ++i)
       for (std::int64_t run = 0; run < (whole ? 1 : end - first); ++run)
         for (std::int64_t at = 0; at < size; at += kLine) {
-          __builtin_prefetch(next + i * pitch + run * channels_ + at);
+          __builtin_prefetch(at_first + i * pitch + run * channels_ + at);
           asm volatile("");  // GCC drops calls of functions that do nothing but ask
         }
   }
 
-  void run_row(Strip<T>& strip, const Rows& rows, std::int64_t count, bool whole, const T* next) const {
+  void run_row(Strip<T>& strip, const Rows& rows, std::int64_t count, bool whole, const Fresh& next) const {
     const std::int64_t wide = set_.width[strip_], step = width_.step;
     const std::int64_t held = depth_.taps * (height_.taps + count - 1);
     const auto& kernel = set_.kernel[strip_][count - 1];
@@ -316,8 +335,8 @@ class StripPass {
         strip.rows = rows.at;
         strip.offsets = rows.offsets_moved;
       }
-      if (next != nullptr && (strip.vectors == vectors_ || group_ > 1))
-        prefetch(strip, next, count, std::min(column, last), std::min(column, last) + wide * step);
+      if (next.count > 0 && (strip.vectors == vectors_ || group_ > 1))
+        prefetch(strip, next, std::min(column, last), std::min(column, last) + wide * step);
       kernel[inside ? 0 : 1](strip);
     }
   }

@@ -1,6 +1,11 @@
 // The strips of small groups (group_strip.h), once for every instruction set with vectors. 8 outputs, or 7,
 // because the maps of common networks are multiples of seven wide. The vectors of a row of the filter stay in
-// registers where these suffice; else each multiply-add reads its own from the first-level cache.
+// registers where these suffice; else they are read from the first-level cache.
+//
+// A column meets three outputs, so three chains run side by side: for 8 channels each is 8 multiply-adds
+// long, and the next column's wait behind them. With AVX-512 the outputs of a strip therefore lie in parts
+// that are walked together, all at the same column of theirs: as many more chains, and a vector of the filter
+// is loaded once for all parts. (AVX2 has too few registers for that.)
 #include "cpu/kernels/group_strip.h"
 
 #include <algorithm>
@@ -30,36 +35,80 @@ struct GroupKernel {
   using Sums = typename Outputs::Sums;
   using Row = StripRow<T, kEdge>;
   static constexpr std::int64_t kLanes = V::size;
-  static constexpr int kColumns = (kWidth - 1) * kStep + kTaps;
-  static constexpr bool kHeld = kTaps * kGroup + kWidth + 3 <= kRegisters;
+  static constexpr int kParts = HWY_TARGET == HWY_AVX3 && kGroup == 8 ? std::min(kWidth, 3) : 1;
+  using Columns = V[kParts];  // one of each part
+  static constexpr bool kHeld = kTaps * kGroup + kWidth + 3 * kParts <= kRegisters;
 
-  // Channel kIndex of column kColumn, to the sums that read it.
+  // The first output of a part; the longer ones come first.
+  static constexpr int first_of(int part) {
+    return part * (kWidth / kParts) + std::min(part, kWidth % kParts);
+  }
+  static constexpr int size_of(int part) { return first_of(part + 1) - first_of(part); }
+  static constexpr int columns_of(int part) { return (size_of(part) - 1) * kStep + kTaps; }
+
+  template <int kColumn, int kPart>
+  static HWY_INLINE void load_columns(const Row& row, Columns& x) {
+    if constexpr (kPart < kParts) {
+      if constexpr (kColumn < columns_of(kPart))
+        x[kPart] = row.template at_and_ask<first_of(kPart) * kStep + kColumn>();
+      load_columns<kColumn, kPart + 1>(row, x);
+    }
+  }
+
+  template <int kColumn, int kIndex, int kPart>
+  static HWY_INLINE void spread_columns(const Columns& x, Columns& elements) {
+    if constexpr (kPart < kParts) {
+      if constexpr (kColumn < columns_of(kPart)) elements[kPart] = spread<kGroup, kIndex>(x[kPart]);
+      spread_columns<kColumn, kIndex, kPart + 1>(x, elements);
+    }
+  }
+
+  template <int kOutput, int kPart>
+  static HWY_INLINE void add_parts(const Columns& elements, V w, Sums& sums) {
+    if constexpr (kPart < kParts) {
+      if constexpr (kOutput < size_of(kPart)) {
+        V& sum = sums[first_of(kPart) + kOutput];
+        sum = fma(elements[kPart], w, sum);
+      }
+      add_parts<kOutput, kPart + 1>(elements, w, sums);
+    }
+  }
+
+  // Channel kIndex of column kColumn of each part, to the sums that read it.
   template <int kColumn, int kIndex, int kTap>
-  static HWY_INLINE void add(V x, const T* filter, Sums& sums) {
+  static HWY_INLINE void add(const Columns& elements, const T* filter, Sums& sums) {
     if constexpr (kTap < kTaps) {
       constexpr int kFrom = kColumn - kTap;
-      if constexpr (kFrom >= 0 && kFrom % kStep == 0 && kFrom / kStep < kWidth) {
-        V& sum = sums[kFrom / kStep];
-        sum = fma(x, load<T>(filter + (kTap * kGroup + kIndex) * kLanes), sum);
+      if constexpr (kFrom >= 0 && kFrom % kStep == 0 && kFrom / kStep < size_of(0)) {
+        V w = load<T>(filter + (kTap * kGroup + kIndex) * kLanes);
+#if HWY_TARGET == HWY_AVX3
+        // g++ would load it again for every sum that it meets.
+        if constexpr (kParts > 1) asm("" : "+v"(w.raw.raw));
+#endif
+        add_parts<kFrom / kStep, 0>(elements, w, sums);
       }
-      add<kColumn, kIndex, kTap + 1>(x, filter, sums);
+      add<kColumn, kIndex, kTap + 1>(elements, filter, sums);
     }
   }
 
   template <int kColumn, int kIndex>
-  static HWY_INLINE void add_channels(V x, const T* filter, Sums& sums) {
+  static HWY_INLINE void add_channels(const Columns& x, const T* filter, Sums& sums) {
     if constexpr (kIndex < kGroup) {
-      add<kColumn, kIndex, 0>(spread<kGroup, kIndex>(x), filter, sums);
+      Columns elements;
+      spread_columns<kColumn, kIndex, 0>(x, elements);
+      add<kColumn, kIndex, 0>(elements, filter, sums);
       add_channels<kColumn, kIndex + 1>(x, filter, sums);
     }
   }
 
   template <int kColumn>
   static HWY_INLINE void add_row(const Row& row, const T* filter, Sums& sums) {
-    if constexpr (kColumn < kColumns) {
+    if constexpr (kColumn < columns_of(0)) {
       // Vectors that do not fit the registers are to be operands in memory, not loaded ahead and spilled.
       if constexpr (!kHeld) asm("" : "+r"(filter));
-      add_channels<kColumn, 0>(row.template at<kColumn>(), filter, sums);
+      Columns x;
+      load_columns<kColumn, 0>(row, x);
+      add_channels<kColumn, 0>(x, filter, sums);
       add_row<kColumn + 1>(row, filter, sums);
     }
   }

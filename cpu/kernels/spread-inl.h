@@ -21,8 +21,18 @@ HWY_INLINE Vec<T> spread(Vec<T> x) {
     static_assert(kGroup <= 2 * kBlock);
     auto block = x.raw;
     if constexpr (kGroup > kBlock) {
+#if HWY_TARGET == HWY_AVX3
+      // Blocks 0 0 2 2, or 1 1 3 3: one instruction each.
+      constexpr int kBlocks = kIndex < kBlock ? 0xA0 : 0xF5;
+      if constexpr (sizeof(T) == 4) {
+        block.raw = _mm512_shuffle_f32x4(x.raw.raw, x.raw.raw, kBlocks);
+      } else {
+        block.raw = _mm512_shuffle_f64x2(x.raw.raw, x.raw.raw, kBlocks);
+      }
+#else
       const auto other = hn::SwapAdjacentBlocks(x.raw);
       block = kIndex < kBlock ? hn::OddEvenBlocks(other, x.raw) : hn::OddEvenBlocks(x.raw, other);
+#endif
     }
     if constexpr (kGroup > 2 && kBlock > 2) {
       return Vec<T>(hn::Broadcast<kIndex % kBlock>(block));

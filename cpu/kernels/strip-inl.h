@@ -24,13 +24,24 @@ struct StripRow {
   const T* border;
 
   template <int kColumn>
-  HWY_INLINE Vec<T> at() const {
+  HWY_INLINE const T* place() const {
     if constexpr (kEdge) {
       const std::int64_t offset = offsets[kColumn];
-      return load<T>(offset < 0 ? border : from + offset);
+      return offset < 0 ? border : from + offset;
     } else {
-      return load<T>(from + kColumn * step);
+      return from + kColumn * step;
     }
+  }
+  template <int kColumn>
+  HWY_INLINE Vec<T> at() const {
+    return load<T>(place<kColumn>());
+  }
+  /// The same where the pixel's next vector is wanted soon.
+  template <int kColumn>
+  HWY_INLINE Vec<T> at_and_ask() const {
+    const T* const from_here = place<kColumn>();
+    hwy::Prefetch(from_here + Vec<T>::size);
+    return load<T>(from_here);
   }
 };
 
