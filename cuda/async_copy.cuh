@@ -25,7 +25,7 @@ inline constexpr bool kAsyncCopies = true;
 template <class T>
 __device__ inline void store_at_once(T* to, T value) {
 #ifndef __CUDACC__
-  asm("" : "+m"(value));  // NOLINT(hicpp-no-assembler): it is whole, in memory
+  asm("" : "+m"(value));  // it is whole, in memory
 #endif
   *to = value;
 }

@@ -38,9 +38,9 @@ constexpr std::int64_t kGroupChunkBytes = 32 << 10;  ///< the same for groups, a
 constexpr std::int64_t kChunkPositions = 32;         ///< at least
 constexpr std::int64_t kWayBytes = 4096;  ///< of the first-level cache: what is so far apart collides
 constexpr std::int64_t kFirstLevelBytes = 8 * kWayBytes;
-constexpr double kTouchBytes = 16 << 20;        ///< of x and dy together
-constexpr std::int64_t kAheadBytes = 16 << 10;  ///< that are asked for before they are read
-constexpr double kSerialWork = 1 << 18;         ///< multiply-adds that are not worth waking a thread
+constexpr double kTouchBytes = 16 << 20;          ///< of x and dy together
+constexpr std::uintptr_t kAheadBytes = 16 << 10;  ///< that are asked for before they are read
+constexpr double kSerialWork = 1 << 18;           ///< multiply-adds that are not worth waking a thread
 constexpr std::int64_t kLongestRow = std::int64_t{1} << 24;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
@@ -261,7 +261,8 @@ class StripGradient {
       from += channel;
       for (std::int64_t run = 0; run < runs; ++run, from += all_.g_.c)
         for (std::int64_t at = 0; at < size; at += kLine) {
-          __builtin_prefetch(from + at + kAheadBytes / std::int64_t{sizeof(T)});
+          const std::uintptr_t ahead = reinterpret_cast<std::uintptr_t>(from + at) + kAheadBytes;
+          __builtin_prefetch(reinterpret_cast<const void*>(ahead));
           static_cast<void>(*static_cast<const volatile T*>(from + at));
         }
     }

@@ -52,7 +52,7 @@ class FilterPanels {
   std::int64_t per_group() const { return per_group_; }
   const Panel<T>* group(std::int64_t group) const { return panels_.data() + group * per_group_; }
   /// Of the only group.
-  std::span<const Panel<T>> some(std::int64_t begin, std::int64_t end) const {
+  std::span<const Panel<T>> range(std::int64_t begin, std::int64_t end) const {
     return {panels_.data() + begin, static_cast<std::size_t>(end - begin)};
   }
   /// Whether a task packs its panels itself, block by block.

@@ -147,7 +147,7 @@ class PassRunner {
     const Scratch<T> slab(slab_.elements(u, group_end - group_begin));
     if (slab_.used()) slab_.fill(u, group_begin, group_end - group_begin, slab.data());
     if (row_tiles_ != nullptr) {
-      run_row_tiles(pass_, slab_, u, slab_.base(slab.data(), 0), *row_tiles_, panels_->some(begin, end),
+      run_row_tiles(pass_, slab_, u, slab_.base(slab.data(), 0), *row_tiles_, panels_->range(begin, end),
                     {.terms = short_terms_, .term_count = terms_, .stream = streams_, .bias = bias_});
       return complete(u, first, last);
     }

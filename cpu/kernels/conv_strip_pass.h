@@ -177,9 +177,16 @@ class StripPass {
     }
     for (std::int64_t first = 0; first < lanes; first += group_) {
       const T* const of = from + (channel + first) / group_ * pass_.group_stride;
-      if (group_ == 2) copy_group<2>(of, to + first);
-      if (group_ == 4) copy_group<4>(of, to + first);
-      if (group_ == 8) copy_group<8>(of, to + first);
+      switch (group_) {
+        case 2:
+          copy_group<2>(of, to + first);
+          break;
+        case 4:
+          copy_group<4>(of, to + first);
+          break;
+        default:
+          copy_group<8>(of, to + first);
+      }
     }
   }
 
